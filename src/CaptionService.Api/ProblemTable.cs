@@ -1,0 +1,95 @@
+using CaptionService.Captioning;
+
+namespace CaptionService.Api;
+
+/// <summary>One kind of failure, as callers know it.</summary>
+/// <param name="Code">Stable name, for programs.</param>
+/// <param name="Status">HTTP status.</param>
+/// <param name="Title">What this kind of failure is, for people.</param>
+/// <param name="WhatToDo">How a caller gets past it.</param>
+public sealed record ProblemKind(string Code, int Status, string Title, string WhatToDo)
+{
+    /// <summary>The problem's <c>type</c>: a reference that can be opened on this server.</summary>
+    public string Type => $"/problems/{Code}";
+}
+
+/// <summary>A known failure on its way to the caller.</summary>
+public sealed class ProblemException(ProblemKind kind, string detail, TimeSpan? retryAfter = null) : Exception(detail)
+{
+    /// <summary>Which failure this is.</summary>
+    public ProblemKind Kind { get; } = kind;
+
+    /// <summary>When to try again; null for <see cref="ProblemTable.RetryAfter"/>.</summary>
+    public TimeSpan? RetryAfter { get; } = retryAfter;
+}
+
+/// <summary>Every known failure and its status. Nothing else in the service chooses a status above 399.</summary>
+public static class ProblemTable
+{
+    /// <summary>Sent with 429 and 503 where nothing better is known.</summary>
+    public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
+
+    // The request
+    internal static readonly ProblemKind InvalidOption = new("invalid_option", 400, "An option is unknown or out of range", "Correct the option and send the request again.");
+    internal static readonly ProblemKind MalformedBody = new("malformed_body", 400, "The body cannot be read", "Send multipart/form-data, one photo's bytes, or JSON as /swagger describes it.");
+    internal static readonly ProblemKind NoPhoto = new("no_photo", 400, "The request holds no photo", "Send 1 to 16 photos: as files of a form, as the body, or in the JSON array \"images\".");
+    internal static readonly ProblemKind TooManyPhotos = new("too_many_photos", 400, "The request holds too many photos", "Send at most 16 photos in one request.");
+    internal static readonly ProblemKind BadRequest = new("bad_request", 400, "The request cannot be understood", "See /swagger for what the service understands.");
+    internal static readonly ProblemKind NotFound = new("not_found", 404, "There is nothing at this address", "See /swagger for the addresses of this service.");
+    internal static readonly ProblemKind ModelNotFound = new("model_not_found", 404, "No model has this name", "GET /models lists the models.");
+    internal static readonly ProblemKind MethodNotAllowed = new("method_not_allowed", 405, "The address does not take this method", "The Allow header names the methods it takes.");
+    internal static readonly ProblemKind RequestTimeout = new("request_timeout", 408, "The request arrived too slowly", "Send it again over a faster connection.");
+    internal static readonly ProblemKind BodyTooLarge = new("body_too_large", 413, "The body is too large", "Send fewer or smaller photos in one request; large ones as multipart/form-data.");
+
+    // One photo. The codes are those of PhotoRejectedException where it is the one to tell.
+    internal static readonly ProblemKind Empty = new("empty", 400, "The photo has no bytes", "Check that the file was read before it was sent.");
+    internal static readonly ProblemKind BadBase64 = new("bad_base64", 400, "The photo's data is not base64", "Put base64, or a data: URL in base64, into \"data\"; the service never fetches other URLs.");
+    internal static readonly ProblemKind TooManyBytes = new("too_many_bytes", 413, "The photo has too many bytes", "Save it smaller: the service looks at 224×224 pixels of it.");
+    internal static readonly ProblemKind TooManyPixels = new("too_many_pixels", 413, "The photo has too many pixels", "Save it smaller: the service looks at 224×224 pixels of it.");
+    internal static readonly ProblemKind TooMuchMemory = new("too_much_memory", 413, "The photo takes too much memory to decode", "Save it smaller, or as a baseline JPEG.");
+    internal static readonly ProblemKind NotAPhoto = new("not_a_photo", 415, "These bytes hold no photo the service reads", "Send JPEG, PNG, WebP or GIF.");
+    internal static readonly ProblemKind UnsupportedMediaType = new("unsupported_media_type", 415, "The body is of a type the service does not read", "Send multipart/form-data, one photo's bytes, or JSON.");
+    internal static readonly ProblemKind BrokenPhoto = new("broken_photo", 422, "The photo is broken", "Check that the file is whole, and open and save it anew.");
+
+    // The service
+    internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
+    internal static readonly ProblemKind Internal = new("internal_error", 500, "The service failed", "Send the request again; if it fails again, give the operator the trace id.");
+    internal static readonly ProblemKind ModelLoading = new("model_loading", 503, "The model is still loading", "Wait as long as Retry-After says and send the request again; GET /health/ready tells when.");
+    internal static readonly ProblemKind Draining = new("draining", 503, "The service is shutting down", "Send the request again: it will reach another instance, or this one once it is back.");
+    internal static readonly ProblemKind OutOfMemory = new("out_of_memory", 503, "The device is out of memory", "Wait as long as Retry-After says and send the request again, with a smaller beamWidth if it keeps failing.");
+    internal static readonly ProblemKind DeadlinePassed = new("deadline_passed", 504, "The captions were not ready in time", "Send the request again when the service is less busy, or send fewer photos at once.");
+
+    /// <summary>Every kind, in the order of the statuses.</summary>
+    public static IReadOnlyList<ProblemKind> All { get; } =
+    [
+        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, MethodNotAllowed,
+        RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
+        QueueFull, Internal, ModelLoading, Draining, OutOfMemory, DeadlinePassed,
+    ];
+
+    /// <summary>The kind with a code, or null.</summary>
+    public static ProblemKind? Find(string code) => All.FirstOrDefault(kind => kind.Code == code);
+
+    /// <summary>Which kind of failure an exception is.</summary>
+    public static ProblemKind Of(Exception exception) => exception switch
+    {
+        ProblemException problem => problem.Kind,
+        PhotoRejectedException rejected => Find(rejected.Code) ?? BrokenPhoto,
+        BadHttpRequestException { StatusCode: 413 } => BodyTooLarge,
+        BadHttpRequestException { StatusCode: 408 } => RequestTimeout,
+        BadHttpRequestException => MalformedBody,
+        _ => Internal,
+    };
+
+    /// <summary>Which kind a status is that the framework chose.</summary>
+    public static ProblemKind Of(int status) => status switch
+    {
+        404 => NotFound,
+        405 => MethodNotAllowed,
+        408 => RequestTimeout,
+        413 => BodyTooLarge,
+        415 => UnsupportedMediaType,
+        < 500 => BadRequest with { Status = status },
+        _ => Internal with { Status = status },
+    };
+}
