@@ -1,0 +1,144 @@
+using System.Diagnostics.CodeAnalysis;
+using CaptionService.Captioning;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>What one photo's caller gets.</summary>
+/// <param name="Model">The model that made the captions.</param>
+/// <param name="Captions">Ranked, best first.</param>
+/// <param name="Queued">Time from entry into the queue to the start of the batch.</param>
+/// <param name="Batch">The batch the photo was in, for its times.</param>
+public sealed record CaptionAnswer(ModelCard Model, IReadOnlyList<Caption> Captions, TimeSpan Queued, CaptionedBatch Batch);
+
+/// <summary>One photo in the queue, with its own way to answer.</summary>
+public sealed class CaptionEntry(Photo photo, CaptionOptions options, long acceptedAt, CancellationToken gone)
+{
+    // Asynchronous continuations: the worker's thread must never run a caller's code.
+    private readonly TaskCompletionSource<CaptionAnswer> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The photo.</summary>
+    public Photo Photo { get; } = photo;
+
+    /// <summary>How to caption it.</summary>
+    public CaptionOptions Options { get; } = options;
+
+    /// <summary>When it was accepted, a <see cref="TimeProvider"/> timestamp.</summary>
+    public long AcceptedAt { get; } = acceptedAt;
+
+    /// <summary>Nobody waits for the answer any more: the caller left or the deadline passed.</summary>
+    public bool IsGone => gone.IsCancellationRequested;
+
+    /// <summary>Completes with the answer.</summary>
+    public Task<CaptionAnswer> Answered => _answer.Task;
+
+    /// <summary>Answers. A second answer is ignored.</summary>
+    public void Answer(CaptionAnswer answer) => _answer.TrySetResult(answer);
+
+    /// <summary>Answers with a failure. A second answer is ignored.</summary>
+    public void Fail(Exception failure) => _answer.TrySetException(failure);
+}
+
+/// <summary>
+/// All policy of waiting: capacity, deadline, and which photos form the next batch. Knows no model and no HTTP.
+/// </summary>
+/// <remarks>
+/// Requests call <see cref="Caption"/> from any thread; one worker calls <see cref="NextBatch"/>.
+/// What waits when the worker is free is its next batch, so batches grow with the load and an idle service adds no delay.
+/// </remarks>
+[SuppressMessage("Naming", "CA1711", Justification = "It is a queue.")]
+public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
+{
+    private readonly Lock _gate = new();
+    private readonly List<CaptionEntry> _waiting = [];                                                   // under _gate, oldest first
+    private TaskCompletionSource _arrival = new(TaskCreationOptions.RunContinuationsAsynchronously);     // under _gate; done when something came after the worker looked
+
+    /// <summary>Photos waiting now.</summary>
+    public int Length
+    {
+        get { lock (_gate) { return _waiting.Count; } }
+    }
+
+    /// <summary>
+    /// Captions photos: all are accepted or none is.
+    /// </summary>
+    /// <returns>One answer for each photo, in their order.</returns>
+    /// <exception cref="ProblemException">The queue is full (at once), the deadline passed, or the batch failed.</exception>
+    /// <exception cref="OperationCanceledException">The caller left.</exception>
+    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, CancellationToken aborted)
+    {
+        using var deadline = new CancellationTokenSource(options.Deadline, time);
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(aborted, deadline.Token);
+        long now = time.GetTimestamp();
+        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, now, gone.Token))];
+        Accept(entries);
+        try
+        {
+            return await Task.WhenAll(entries.Select(entry => entry.Answered)).WaitAsync(gone.Token);
+        }
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested && !aborted.IsCancellationRequested)
+        {
+            throw new ProblemException(ProblemTable.DeadlinePassed, $"The captions were not ready within {options.Deadline.TotalSeconds:0.###} seconds.");
+        }
+    }
+
+    /// <summary>Waits until something is to be done and takes it: at most <see cref="CaptioningOptions.MaxBatchSize"/> photos, oldest first, none that is gone.</summary>
+    /// <exception cref="OperationCanceledException"><paramref name="stopping"/>.</exception>
+    public async Task<CaptionEntry[]> NextBatch(CancellationToken stopping)
+    {
+        while (true)
+        {
+            stopping.ThrowIfCancellationRequested();
+            Task arrival;
+            TimeSpan wait = Timeout.InfiniteTimeSpan;
+            lock (_gate)
+            {
+                _waiting.RemoveAll(entry => entry.IsGone);
+                if (_waiting.Count > 0)
+                {
+                    // Measured from the oldest photo, never from the newest: steady arrivals cannot put the batch off.
+                    wait = options.MaxQueueDelay - time.GetElapsedTime(_waiting[0].AcceptedAt);
+                    if (wait <= TimeSpan.Zero || _waiting.Count >= options.MaxBatchSize)
+                    {
+                        CaptionEntry[] batch = [.. _waiting.Take(options.MaxBatchSize)];
+                        _waiting.RemoveRange(0, batch.Length);
+                        return batch;
+                    }
+                }
+                if (_arrival.Task.IsCompleted)
+                {
+                    _arrival = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                }
+                arrival = _arrival.Task;
+            }
+            try
+            {
+                await arrival.WaitAsync(wait, time, stopping);
+            }
+            catch (TimeoutException)
+            {
+                // The oldest photo has waited long enough.
+            }
+        }
+    }
+
+    private void Accept(CaptionEntry[] entries)
+    {
+        lock (_gate)
+        {
+            if (_waiting.Count + entries.Length > options.QueueCapacity)
+            {
+                _waiting.RemoveAll(entry => entry.IsGone);
+            }
+            if (_waiting.Count + entries.Length > options.QueueCapacity)
+            {
+                // The oldest photo's wait is what the queue takes at present.
+                TimeSpan retryAfter = _waiting.Count == 0 ? TimeSpan.Zero : time.GetElapsedTime(_waiting[0].AcceptedAt);
+                throw new ProblemException(ProblemTable.QueueFull,
+                    $"{_waiting.Count} photos are waiting, at most {options.QueueCapacity} may; this request brings {entries.Length}.",
+                    TimeSpan.FromSeconds(Math.Max(1, retryAfter.TotalSeconds)));
+            }
+            _waiting.AddRange(entries);
+            _arrival.TrySetResult();
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using System.ComponentModel.DataAnnotations;
+using CaptionService.Captioning;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>Settings of captioning: section <c>Captioning</c> of the configuration, or <c>Captioning__Name</c> in the environment.</summary>
+public sealed class CaptioningOptions
+{
+    /// <summary>Section of the configuration.</summary>
+    public const string Section = "Captioning";
+
+    /// <summary>Most photos in one request.</summary>
+    public const int MaxPhotos = 16;
+
+    /// <summary>Largest JSON body, in bytes. Its photos are held in memory together, those of a form one at a time.</summary>
+    public const long MaxJsonBytes = 64_000_000;
+
+    /// <summary>Largest form, in bytes: the photos, and 64 KB for what is between them.</summary>
+    public const long MaxFormBytes = (long)MaxPhotos * Photo.MaxBytes + 64 * 1024;
+
+    /// <summary>Folder of the model bundle. Default: the English model that is shipped with the program.</summary>
+    [Required]
+    public string ModelFolder { get; init; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "flickr8k-en");
+
+    /// <summary>Most photos in one batch: 1 to 64. More gains little on a CPU and makes each caller of the batch wait longer.</summary>
+    [Range(1, 64)]
+    public int MaxBatchSize { get; init; } = 8;
+
+    /// <summary>Most photos waiting: 16 (one full request) to 10,000. A photo waits as 150 KB of pixels.</summary>
+    [Range(MaxPhotos, 10_000)]
+    public int QueueCapacity { get; init; } = 256;
+
+    /// <summary>How long the first photo of a batch may wait for others: 0 to 1 second. At 0, what waits already is the batch.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:01")]
+    public TimeSpan MaxQueueDelay { get; init; } = TimeSpan.Zero;
+
+    /// <summary>Longest time from a request's entry into the queue to its captions: 1 second to 10 minutes; then 504.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
+    public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(60);
+}
