@@ -1,0 +1,44 @@
+using System.Diagnostics.Metrics;
+using CaptionService.Captioning;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>What the worker measures; requests and their durations are in ASP.NET Core's own <c>http.server.*</c>.</summary>
+public sealed class CaptionMetrics
+{
+    /// <summary>Name of the meter.</summary>
+    public const string MeterName = "CaptionService";
+
+    private readonly Counter<long> _photos;
+    private readonly Histogram<int> _batchSize;
+    private readonly Histogram<double> _queueDuration;
+    private readonly Histogram<double> _encodeDuration;
+    private readonly Histogram<double> _decodeDuration;
+
+    /// <summary>Creates the instruments.</summary>
+    public CaptionMetrics(IMeterFactory meters, CaptionQueue queue)
+    {
+        ArgumentNullException.ThrowIfNull(meters);
+        Meter meter = meters.Create(MeterName);
+        var seconds = new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] };
+        meter.CreateObservableUpDownCounter("caption.queue.length", () => queue.Length, "{photo}", "Photos waiting.");
+        _photos = meter.CreateCounter<long>("caption.photos", "{photo}", "Photos answered; error.type on those that failed.");
+        _batchSize = meter.CreateHistogram("caption.batch.size", "{photo}", "Photos in one pass of the encoder.",
+            advice: new InstrumentAdvice<int> { HistogramBucketBoundaries = [1, 2, 4, 8, 16, 32, 64] });
+        _queueDuration = meter.CreateHistogram("caption.queue.duration", "s", "Time of a photo in the queue.", advice: seconds);
+        _encodeDuration = meter.CreateHistogram("caption.encode.duration", "s", "Time of a batch in the encoder.", advice: seconds);
+        _decodeDuration = meter.CreateHistogram("caption.decode.duration", "s", "Time of a batch in the decoder and the search.", advice: seconds);
+    }
+
+    internal void Queued(TimeSpan waited) => _queueDuration.Record(waited.TotalSeconds);
+
+    internal void Captioned(CaptionedBatch batch)
+    {
+        _photos.Add(batch.Photos.Count);
+        _batchSize.Record(batch.Photos.Count);
+        _encodeDuration.Record(batch.Encode.TotalSeconds);
+        _decodeDuration.Record(batch.Decode.TotalSeconds);
+    }
+
+    internal void Failed(int photos, ProblemKind kind) => _photos.Add(photos, new KeyValuePair<string, object?>("error.type", kind.Code));
+}
