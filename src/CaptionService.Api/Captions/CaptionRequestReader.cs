@@ -1,0 +1,246 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using CaptionService.Captioning;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>What one <c>POST /captions</c> brought.</summary>
+/// <param name="Photos">1 to <see cref="CaptioningOptions.MaxPhotos"/>, in the order in which they came.</param>
+/// <param name="Options">Options as text; the body's where the query gives the same one.</param>
+internal sealed record CaptionRequest(IReadOnlyList<UploadedPhoto> Photos, IReadOnlyDictionary<string, string> Options);
+
+/// <summary>One uploaded photo: decoded, or why not.</summary>
+/// <param name="Name">What the caller named it.</param>
+/// <param name="Photo">The photo; null when it was rejected.</param>
+/// <param name="Rejection">Why it was rejected.</param>
+internal sealed record UploadedPhoto(string? Name, Photo? Photo, Exception? Rejection);
+
+/// <summary>
+/// Reads a request whichever way it comes: a form, one photo's bytes, or JSON.
+/// </summary>
+/// <remarks>
+/// Each photo is read, decoded and let go before the next is read, so a form of 16 holds one photo's bytes at a time;
+/// nothing is written to disk.
+/// </remarks>
+internal sealed class CaptionRequestReader : IDisposable
+{
+    private const int MaxOptionBytes = 1024;
+
+    // Decoding is work of the processor: more at once would only take turns, and memory.
+    private readonly SemaphoreSlim _decoding = new(Environment.ProcessorCount);
+
+    /// <exception cref="ProblemException">The request as a whole is refused.</exception>
+    public async Task<CaptionRequest> Read(HttpRequest request, CancellationToken aborted)
+    {
+        var options = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        foreach ((string name, StringValues values) in request.Query)
+        {
+            options[name] = values.ToString();
+        }
+
+        // The declared type tells forms and JSON from the rest. What a photo is, its bytes decide.
+        string media = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) ? type.MediaType.ToString().ToLowerInvariant() : "";
+        List<UploadedPhoto> photos = media switch
+        {
+            "multipart/form-data" => await ReadForm(request, type!.Boundary, options, aborted),
+            "application/json" => await ReadJson(request, options, aborted),
+            "application/pdf" => throw new ProblemException(ProblemTable.UnsupportedMediaType, "A PDF is no photo."),
+            _ => [await ReadPhoto(request, aborted)],
+        };
+        return photos.Count > 0
+            ? new CaptionRequest(photos, options)
+            : throw new ProblemException(ProblemTable.NoPhoto, "The request was read to its end without a photo.");
+    }
+
+    private async Task<UploadedPhoto> ReadPhoto(HttpRequest request, CancellationToken aborted)
+    {
+        if (request.ContentLength > Photo.MaxBytes)
+        {
+            throw TooManyBytes($"{request.ContentLength:N0} bytes");
+        }
+        return await Decode(null, await ReadBytes(request.Body, aborted), aborted);
+    }
+
+    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment quotedBoundary, Dictionary<string, string> options, CancellationToken aborted)
+    {
+        LimitBody(request, CaptioningOptions.MaxFormBytes);
+        string? boundary = HeaderUtilities.RemoveQuotes(quotedBoundary).Value;
+        if (string.IsNullOrEmpty(boundary) || boundary.Length > 70)     // 70: RFC 2046
+        {
+            throw new ProblemException(ProblemTable.MalformedBody, "The multipart body's Content-Type names no boundary of 1 to 70 characters.");
+        }
+
+        var photos = new List<UploadedPhoto>();
+        var fields = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        try
+        {
+            var parts = new MultipartReader(boundary, request.Body);
+            while (await parts.ReadNextSectionAsync(aborted) is { } part)
+            {
+                if (!ContentDispositionHeaderValue.TryParse(part.ContentDisposition, out ContentDispositionHeaderValue? disposition))
+                {
+                    throw new ProblemException(ProblemTable.MalformedBody, "A part of the form has no Content-Disposition.");
+                }
+                string field = HeaderUtilities.RemoveQuotes(disposition.Name).ToString();
+                if (IsFile(part, disposition))
+                {
+                    CheckCount(photos.Count + 1);
+                    string name = HeaderUtilities.RemoveQuotes(disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).ToString();
+                    photos.Add(await ReadFile(name.Length > 0 ? name : field, part.Body, aborted));
+                }
+                else
+                {
+                    if (!fields.Add(field))
+                    {
+                        throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is in the form twice.");
+                    }
+                    options[field] = await ReadText(field, part.Body, aborted);
+                }
+            }
+        }
+        catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+        {
+            throw new ProblemException(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
+        }
+        return photos;
+    }
+
+    // A field holding bytes (`curl -F photo='<file'`) is a photo by its type, one with a file name by that.
+    private static bool IsFile(MultipartSection part, ContentDispositionHeaderValue disposition) =>
+        disposition.FileName.HasValue || disposition.FileNameStar.HasValue
+        || part.ContentType is { } type && (type.StartsWith("image/", StringComparison.OrdinalIgnoreCase) || type.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase));
+
+    private async Task<UploadedPhoto> ReadFile(string name, Stream body, CancellationToken aborted)
+    {
+        ReadOnlyMemory<byte> bytes;
+        try
+        {
+            bytes = await ReadBytes(body, aborted);
+        }
+        catch (ProblemException tooLarge)
+        {
+            return new UploadedPhoto(name, null, tooLarge);     // the reader of parts skips the rest
+        }
+        return await Decode(name, bytes, aborted);
+    }
+
+    private async Task<List<UploadedPhoto>> ReadJson(HttpRequest request, Dictionary<string, string> options, CancellationToken aborted)
+    {
+        LimitBody(request, CaptioningOptions.MaxJsonBytes);
+        JsonCaptionRequest? body;
+        try
+        {
+            body = await JsonSerializer.DeserializeAsync<JsonCaptionRequest>(request.Body, JsonCaptionRequest.Format, aborted);
+        }
+        catch (JsonException malformed)
+        {
+            string where = malformed.LineNumber is { } line ? $", line {line + 1}, byte {malformed.BytePositionInLine + 1}" : "";
+            throw new ProblemException(ProblemTable.MalformedBody, $"The body is not the JSON that is expected, at {malformed.Path ?? "$"}{where}.");
+        }
+        foreach ((string name, JsonElement value) in body?.Options ?? [])
+        {
+            options[name] = value.ValueKind switch
+            {
+                JsonValueKind.String => value.GetString()!,
+                JsonValueKind.Null => "",
+                JsonValueKind.Array when value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String) =>
+                    string.Join(',', value.EnumerateArray().Select(item => item.GetString())),
+                _ => value.GetRawText(),
+            };
+        }
+
+        JsonPhoto?[] images = body?.Images ?? [];
+        CheckCount(images.Length);
+        var photos = new List<UploadedPhoto>(images.Length);
+        for (int i = 0; i < images.Length; i++)
+        {
+            photos.Add(images[i]?.Data is { Bytes: { } bytes }
+                ? bytes.Length <= Photo.MaxBytes
+                    ? await Decode(images[i]!.Name, bytes, aborted)
+                    : new UploadedPhoto(images[i]!.Name, null, TooManyBytes($"{bytes.Length:N0} bytes"))
+                : new UploadedPhoto(images[i]?.Name, null, new ProblemException(ProblemTable.BadBase64, $"images[{i}].data is missing or is not base64.")));
+            images[i] = null;
+        }
+        return photos;
+    }
+
+    private async Task<UploadedPhoto> Decode(string? name, ReadOnlyMemory<byte> bytes, CancellationToken aborted)
+    {
+        await _decoding.WaitAsync(aborted);
+        try
+        {
+            return new UploadedPhoto(name, Photo.Decode(bytes), null);
+        }
+        catch (PhotoRejectedException rejected)
+        {
+            return new UploadedPhoto(name, null, rejected);
+        }
+        finally
+        {
+            _decoding.Release();
+        }
+    }
+
+    private static async Task<ReadOnlyMemory<byte>> ReadBytes(Stream body, CancellationToken aborted)
+    {
+        // Grows with what arrives: a caller who promises 20 MB and sends nothing costs nothing.
+        var bytes = new MemoryStream();
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
+        try
+        {
+            int read;
+            while ((read = await body.ReadAsync(buffer, aborted)) > 0)
+            {
+                if (bytes.Length + read > Photo.MaxBytes)
+                {
+                    throw TooManyBytes("more");
+                }
+                bytes.Write(buffer, 0, read);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+        return bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
+    }
+
+    private static async Task<string> ReadText(string field, Stream body, CancellationToken aborted)
+    {
+        byte[] bytes = new byte[MaxOptionBytes + 1];
+        int length = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, aborted);
+        return length <= MaxOptionBytes
+            ? Encoding.UTF8.GetString(bytes, 0, length)
+            : throw new ProblemException(ProblemTable.InvalidOption, $"The form field '{field}' is longer than {MaxOptionBytes} bytes; a photo needs a file name.");
+    }
+
+    private static void LimitBody(HttpRequest request, long bytes)
+    {
+        if (request.ContentLength > bytes)
+        {
+            throw new ProblemException(ProblemTable.BodyTooLarge, $"The body has {request.ContentLength:N0} bytes, at most {bytes:N0} are read.");
+        }
+        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            limit.MaxRequestBodySize = bytes;
+        }
+    }
+
+    private static void CheckCount(int photos)
+    {
+        if (photos > CaptioningOptions.MaxPhotos)
+        {
+            throw new ProblemException(ProblemTable.TooManyPhotos, $"A request brings 1 to {CaptioningOptions.MaxPhotos} photos, this one more.");
+        }
+    }
+
+    private static ProblemException TooManyBytes(string found) =>
+        new(ProblemTable.TooManyBytes, $"A photo may have {Photo.MaxBytes:N0} bytes, this one has {found}.");
+
+    public void Dispose() => _decoding.Dispose();
+}

@@ -1,0 +1,152 @@
+using System.Globalization;
+using System.Text.Json.Serialization;
+using CaptionService.Api.Models;
+using CaptionService.Captioning;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using Serilog;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>Photos in, ranked captions out.</summary>
+public static class CaptionsApi
+{
+    /// <summary>Name of the operation in the OpenAPI document.</summary>
+    internal const string OperationName = "PostCaptions";
+
+    /// <summary>Registers the queue, the worker that owns the model, and what reads requests.</summary>
+    public static IServiceCollection AddCaptions(this IServiceCollection services)
+    {
+        services.AddOptions<CaptioningOptions>().BindConfiguration(CaptioningOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        // A shutdown waits for the slowest request that may still be answered.
+        services.AddOptions<HostOptions>().Configure((HostOptions host, IOptions<CaptioningOptions> captioning) =>
+            host.ShutdownTimeout = captioning.Value.Deadline + TimeSpan.FromSeconds(5));
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(provider => new CaptionQueue(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<CaptionMetrics>();
+        services.AddSingleton<CaptionRequestReader>();
+        services.TryAddSingleton<CaptionBatchWrapper>(caption => caption);
+        return services.AddHostedService<CaptionWorker>();
+    }
+
+    /// <summary>Maps <c>POST /captions</c>.</summary>
+    public static void MapCaptions(this IEndpointRouteBuilder routes)
+    {
+        RouteHandlerBuilder captions = routes.MapPost("/captions", Post).WithName(OperationName).WithTags("Captions")
+            .WithSummary("Photos in, ranked captions out")
+            .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 50 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
+                + "Options go into the query, form fields or JSON properties of the same names. "
+                + "`results` are in the order of the photos. With several photos, one that cannot be captioned has a `problem` in its place; a single one is the answer's own problem.");
+        foreach (int status in (int[])[400, 404, 408, 413, 415, 422, 429, 500, 503, 504])
+        {
+            captions.ProducesProblem(status);
+        }
+    }
+
+    private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionQueue queue, ActiveModels models, IDiagnosticContext log, CancellationToken aborted)
+    {
+        using IDisposable accepted = readiness.Accept();
+        CaptionRequest request = await reader.Read(http.Request, aborted);
+        log.Set("Photos", request.Photos.Count);
+
+        RequestedOptions options = RequestedOptions.Parse(request.Options);
+        ModelCard model = options.Model is null ? models.All[0] : models.Find(options.Model)
+            ?? throw new ProblemException(ProblemTable.ModelNotFound, $"The option model is '{options.Model}'.");
+        if (request.Photos is [{ Rejection: { } rejection }])
+        {
+            throw rejection;
+        }
+
+        Photo[] photos = [.. request.Photos.Select(uploaded => uploaded.Photo).OfType<Photo>()];
+        IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, aborted);
+
+        var timings = CaptionTimings.Of(answers);
+        log.Set("QueueMs", timings.QueueMs);
+        log.Set("EncodeMs", timings.EncodeMs);
+        log.Set("DecodeMs", timings.DecodeMs);
+        http.Response.Headers["Server-Timing"] = string.Create(CultureInfo.InvariantCulture,
+            $"queue;dur={timings.QueueMs}, encode;dur={timings.EncodeMs}, decode;dur={timings.DecodeMs}");
+
+        var answered = new Queue<CaptionAnswer>(answers);
+        PhotoResult[] results = [.. request.Photos.Select(uploaded => uploaded.Photo is { } photo
+            ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), options)
+            : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
+        ModelCard used = answers.Count > 0 ? answers[0].Model : model;
+        return TypedResults.Ok(new CaptionsResponse(new ModelReference(used.Name, used.Version, used.Digest), results, timings));
+    }
+}
+
+/// <summary>Answer of <c>POST /captions</c>.</summary>
+/// <param name="Model">The model that made the captions.</param>
+/// <param name="Results">One for each photo, in the order of the photos.</param>
+/// <param name="Timings">Where the time went.</param>
+public sealed record CaptionsResponse(ModelReference Model, IReadOnlyList<PhotoResult> Results, CaptionTimings Timings);
+
+/// <summary>Which model, exactly.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Version">Its version.</param>
+/// <param name="Digest">SHA-256 of its files.</param>
+public sealed record ModelReference(string Name, int Version, string Digest);
+
+/// <summary>One photo's captions, or its problem.</summary>
+/// <param name="Name">The file's name, or the name given in JSON; null when there was none.</param>
+/// <param name="Width">Width of the photo as seen upright, in pixels.</param>
+/// <param name="Height">Height of the photo as seen upright, in pixels.</param>
+/// <param name="Captions">Best first.</param>
+/// <param name="Problem">Why this photo of several has no captions; then nothing else is here but the name.</param>
+public sealed record PhotoResult(
+    string? Name,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Width,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Height,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<RankedCaption>? Captions,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ProblemDetails? Problem)
+{
+    internal static PhotoResult Captioned(string? name, Photo photo, CaptionAnswer answer, RequestedOptions options) =>
+        new(name, photo.Width, photo.Height, [.. answer.Captions.Select((caption, i) => RankedCaption.Of(i + 1, caption, options))], null);
+
+    internal static PhotoResult Rejected(string? name, Exception rejection) => new(name, null, null, null, ProblemsApi.Details(rejection));
+}
+
+/// <summary>One caption.</summary>
+/// <param name="Rank">1 is the best.</param>
+/// <param name="Text">The sentence.</param>
+/// <param name="LogProbability">Natural logarithm of the caption's probability given the photo; exp of it is in 0..1.</param>
+/// <param name="Words">The words in order; with <c>include=words</c>.</param>
+public sealed record RankedCaption(
+    int Rank,
+    string Text,
+    double LogProbability,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<WordResult>? Words)
+{
+    internal static RankedCaption Of(int rank, Caption caption, RequestedOptions options) => new(rank, caption.Text, caption.LogProbability,
+        options.Words ? [.. caption.Words.Select(word => new WordResult(word.Text, word.Probability, word.Attention?.Chunk(14).ToArray()))] : null);
+}
+
+/// <summary>One word of a caption.</summary>
+/// <param name="Text">The word as the model emitted it.</param>
+/// <param name="Probability">Its probability given the photo and the words before it, 0..1.</param>
+/// <param name="Attention">Where the model looked: 14 rows of 14 weights, top left first, with the sum 1; with <c>include=attention</c>.</param>
+public sealed record WordResult(
+    string Text,
+    double Probability,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<float[]>? Attention);
+
+/// <summary>Where the time went, in milliseconds; also in the header <c>Server-Timing</c>.</summary>
+/// <param name="QueueMs">Longest wait of a photo before its batch began.</param>
+/// <param name="EncodeMs">In the encoder, for the whole of each batch that held a photo of this request.</param>
+/// <param name="DecodeMs">In the decoder and the search, likewise.</param>
+public sealed record CaptionTimings(double QueueMs, double EncodeMs, double DecodeMs)
+{
+    internal static CaptionTimings Of(IReadOnlyList<CaptionAnswer> answers)
+    {
+        var batches = answers.Select(answer => answer.Batch).Distinct(ReferenceEqualityComparer.Instance).Cast<CaptionedBatch>().ToList();
+        return new CaptionTimings(
+            Rounded(answers.Select(answer => answer.Queued.TotalMilliseconds).DefaultIfEmpty().Max()),
+            Rounded(batches.Sum(batch => batch.Encode.TotalMilliseconds)),
+            Rounded(batches.Sum(batch => batch.Decode.TotalMilliseconds)));
+    }
+
+    private static double Rounded(double milliseconds) => Math.Round(milliseconds, 2);
+}

@@ -1,0 +1,106 @@
+using System.Globalization;
+using CaptionService.Captioning;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>One number a caller may set: its name, range and default, for reading it and for describing it.</summary>
+/// <param name="Name">Name in the query, a form and JSON.</param>
+/// <param name="Integer">Whether fractions are refused.</param>
+/// <param name="Minimum">Smallest value.</param>
+/// <param name="Maximum">Largest value.</param>
+/// <param name="Default">Value when not given; null when it depends on another option.</param>
+/// <param name="Description">What it does.</param>
+internal sealed record NumberOption(string Name, bool Integer, double Minimum, double Maximum, double? Default, string Description)
+{
+    private static readonly CaptionOptions Defaults = new();
+
+    public static readonly NumberOption Count = new("count", true, 1, CaptionOptions.MaxBeamWidth, null,
+        $"Captions of each photo, best first. Default: {Defaults.Count}, or `beamWidth` where that is given and smaller.");
+
+    public static readonly NumberOption BeamWidth = new("beamWidth", true, 1, CaptionOptions.MaxBeamWidth, null,
+        $"Hypotheses the search keeps at each word; 1 is greedy. At least `count`. Default: {Defaults.BeamWidth}, or `count` where that is greater.");
+
+    public static readonly NumberOption MaxLength = new("maxLength", true, 1, CaptionOptions.MaxMaxLength, Defaults.MaxLength,
+        "Longest caption, in words.");
+
+    public static readonly NumberOption LengthNormalization = new("lengthNormalization", false, 0, 2, Defaults.LengthNormalization,
+        "Captions are ranked by log-probability / length^this: 0 favours short captions, 2 long ones.");
+
+    public static readonly IReadOnlyList<NumberOption> All = [Count, BeamWidth, MaxLength, LengthNormalization];
+}
+
+/// <summary>What a caller asked for, checked.</summary>
+/// <param name="Search">How to search.</param>
+/// <param name="Model">The model's name, or null for the default.</param>
+/// <param name="Words">Whether captions carry their words.</param>
+internal sealed record RequestedOptions(CaptionOptions Search, string? Model, bool Words)
+{
+    public const string ModelName = "model";
+    public const string IncludeName = "include";
+    public const string WordsItem = "words";
+    public const string AttentionItem = "attention";
+
+    private static readonly string[] Names = [.. NumberOption.All.Select(option => option.Name), ModelName, IncludeName];
+
+    /// <summary>Reads options as text. Empty values count as not given, as forms send them.</summary>
+    /// <exception cref="ProblemException">One is unknown or out of range.</exception>
+    public static RequestedOptions Parse(IReadOnlyDictionary<string, string> given)
+    {
+        if (given.Keys.FirstOrDefault(name => !Names.Contains(name, StringComparer.OrdinalIgnoreCase)) is { } unknown)
+        {
+            throw Invalid($"There is no option '{unknown}'; the options are {string.Join(", ", Names)}.");
+        }
+
+        var defaults = new CaptionOptions();
+        int? count = (int?)Number(given, NumberOption.Count);
+        int? beamWidth = (int?)Number(given, NumberOption.BeamWidth);
+        if (count > beamWidth)
+        {
+            throw Invalid($"count is {count}, but a search with beamWidth {beamWidth} finds {beamWidth} captions: count must be at most beamWidth.");
+        }
+        string[] included = Included(given);
+        bool attention = included.Contains(AttentionItem);
+        var search = new CaptionOptions
+        {
+            Count = count ?? Math.Min(defaults.Count, beamWidth ?? defaults.Count),
+            BeamWidth = beamWidth ?? Math.Max(defaults.BeamWidth, count ?? 0),
+            MaxLength = (int?)Number(given, NumberOption.MaxLength) ?? defaults.MaxLength,
+            LengthNormalization = Number(given, NumberOption.LengthNormalization) ?? defaults.LengthNormalization,
+            Attention = attention,
+        };
+        return new RequestedOptions(search, Text(given, ModelName), attention || included.Contains(WordsItem));
+    }
+
+    private static double? Number(IReadOnlyDictionary<string, string> given, NumberOption option)
+    {
+        if (Text(given, option.Name) is not { } text)
+        {
+            return null;
+        }
+        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value)
+            && value >= option.Minimum && value <= option.Maximum
+            && (!option.Integer || double.IsInteger(value)))
+        {
+            return value;
+        }
+        string kind = option.Integer ? "a whole number" : "a number";
+        throw Invalid(string.Create(CultureInfo.InvariantCulture, $"{option.Name} is '{Shorten(text)}'; it must be {kind} from {option.Minimum} to {option.Maximum}."));
+    }
+
+    private static string[] Included(IReadOnlyDictionary<string, string> given)
+    {
+        string[] items = Text(given, IncludeName)?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];
+        if (items.FirstOrDefault(item => item is not (WordsItem or AttentionItem)) is { } unknown)
+        {
+            throw Invalid($"include is a list of '{WordsItem}' and '{AttentionItem}', not '{Shorten(unknown)}'.");
+        }
+        return items;
+    }
+
+    private static string? Text(IReadOnlyDictionary<string, string> given, string name) =>
+        given.GetValueOrDefault(name) is { } text && !string.IsNullOrWhiteSpace(text) ? text.Trim() : null;
+
+    private static string Shorten(string text) => text.Length <= 40 ? text : text[..40] + "…";
+
+    private static ProblemException Invalid(string what) => new(ProblemTable.InvalidOption, what);
+}
