@@ -1,1 +1,22 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using CaptionService.Api;
+using CaptionService.Api.Captions;
+using CaptionService.Api.Models;
+
+WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
+builder.AddServerLimits();
+builder.AddRequestLog();
+builder.Services.AddProblems();
+builder.Services.AddHealth();
+builder.Services.AddModels();
+builder.Services.AddCaptions();
+builder.Services.AddOpenApiDocument();
+
+WebApplication app = builder.Build();
+app.UseRequestLog();
+app.UseProblems();
+app.MapCaptions();
+app.MapModels();
+app.MapHealth();
+app.MapProblems();
+app.MapOpenApiDocument();
+app.Run();

@@ -1,0 +1,260 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using CaptionService.Api.Captions;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
+
+namespace CaptionService.Api;
+
+/// <summary>The OpenAPI document at <c>/swagger/v1/swagger.json</c> and the page at <c>/swagger</c>.</summary>
+public static class OpenApi
+{
+    /// <summary>Registers the generator of the document.</summary>
+    public static IServiceCollection AddOpenApiDocument(this IServiceCollection services)
+    {
+        services.AddEndpointsApiExplorer();
+        return services.AddSwaggerGen(swagger =>
+        {
+            swagger.SwaggerDoc("v1", new OpenApiInfo
+            {
+                Title = "Caption Service",
+                Version = "v1",
+                Description = "Self-hosted image captioning: photos in, ranked captions out. Whatever is not a success is `application/problem+json`.",
+                License = new OpenApiLicense { Name = "MIT" },
+            });
+            foreach (string xml in (string[])["CaptionService.Api.xml", "CaptionService.Captioning.xml"])
+            {
+                if (Path.Combine(AppContext.BaseDirectory, xml) is var path && File.Exists(path))
+                {
+                    swagger.IncludeXmlComments(path);
+                }
+            }
+            swagger.SupportNonNullableReferenceTypes();
+            swagger.NonNullableReferenceTypesAsRequired();
+            swagger.SchemaFilter<ProblemSchema>();
+            swagger.OperationFilter<ProblemResponses>();
+            swagger.OperationFilter<CaptionsOperation>();
+        });
+    }
+
+    /// <summary>Maps the document, the page, and the way from the root to the page.</summary>
+    public static void MapOpenApiDocument(this WebApplication app)
+    {
+        app.UseSwagger();
+        app.UseSwaggerUI(page =>
+        {
+            page.DocumentTitle = "Caption Service";
+            page.SwaggerEndpoint("v1/swagger.json", "Caption Service v1");
+            page.DisplayRequestDuration();
+            page.EnableTryItOutByDefault();
+        });
+        app.MapGet("/", () => TypedResults.Redirect("/swagger")).ExcludeFromDescription();
+    }
+
+    private sealed class ProblemSchema : ISchemaFilter
+    {
+        public void Apply(IOpenApiSchema schema, SchemaFilterContext context)
+        {
+            if (context.Type == typeof(ProblemDetails) && schema is OpenApiSchema { Properties: { } properties } problem)
+            {
+                problem.Description = "What went wrong (RFC 9457).";
+                Describe("type", "Stable reference for this kind of problem; it can be opened on this server.");
+                Describe("title", "What this kind of problem is.");
+                Describe("status", "The HTTP status.");
+                Describe("detail", "What was wrong this time, and what to do.");
+                Describe("instance", "The path of the request.");
+                properties["code"] = new OpenApiSchema
+                {
+                    Type = JsonSchemaType.String,
+                    Description = "Stable name of this kind of problem, for programs.",
+                    Enum = [.. ProblemTable.All.Select(kind => (JsonNode)kind.Code)],
+                };
+                properties["traceId"] = new OpenApiSchema { Type = JsonSchemaType.String, Description = "Trace id of the request, as in the service's log." };
+
+                void Describe(string name, string text)
+                {
+                    if (properties.TryGetValue(name, out IOpenApiSchema? property))
+                    {
+                        property.Description = text;
+                    }
+                }
+            }
+        }
+    }
+
+    private sealed class ProblemResponses : IOperationFilter
+    {
+        public void Apply(OpenApiOperation operation, OperationFilterContext context)
+        {
+            foreach ((string status, IOpenApiResponse response) in operation.Responses ?? [])
+            {
+                if (!int.TryParse(status, out int code) || code < 400)
+                {
+                    continue;
+                }
+                bool captions = operation.OperationId == CaptionsApi.OperationName;
+                ProblemKind[] kinds = [.. ProblemTable.All.Where(kind => kind.Status == code)];
+                response.Description = captions
+                    ? string.Join("; ", kinds.Select(kind => $"`{kind.Code}`: {kind.Title}"))
+                    : ((HttpStatusCode)code).ToString();
+                if (code is 429 or 503 && response is OpenApiResponse concrete)
+                {
+                    concrete.Headers = new Dictionary<string, IOpenApiHeader>
+                    {
+                        ["Retry-After"] = new OpenApiHeader { Description = "Seconds to wait before trying again.", Schema = new OpenApiSchema { Type = JsonSchemaType.Integer } },
+                    };
+                }
+            }
+        }
+    }
+
+    /// <summary>The three ways into <c>POST /captions</c>, described from the table the request is read with.</summary>
+    private sealed class CaptionsOperation : IOperationFilter
+    {
+        private const string AnswerExample = """
+            {
+              "model": { "name": "flickr8k-en", "version": 1, "digest": "5f1c…" },
+              "results": [
+                {
+                  "name": "dog.jpg",
+                  "width": 1024,
+                  "height": 768,
+                  "captions": [
+                    { "rank": 1, "text": "A brown dog runs through the grass.", "logProbability": -6.42 },
+                    { "rank": 2, "text": "A dog is running in a field.", "logProbability": -7.03 }
+                  ]
+                }
+              ],
+              "timings": { "queueMs": 0.12, "encodeMs": 83.4, "decodeMs": 31.7 }
+            }
+            """;
+
+        // A grey 1×1 PNG, so that "Execute" works as it stands.
+        private const string JsonExample = """
+            {
+              "images": [
+                { "name": "pixel.png", "data": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC" }
+              ]
+            }
+            """;
+
+        public void Apply(OpenApiOperation operation, OperationFilterContext context)
+        {
+            if (operation.OperationId != CaptionsApi.OperationName)
+            {
+                return;
+            }
+            operation.Parameters = [.. OptionSchemas().Select(option => new OpenApiParameter
+            {
+                Name = option.Key,
+                In = ParameterLocation.Query,
+                Description = option.Value.Description,
+                Schema = option.Value,
+                Explode = false,    // include=words,attention
+            })];
+            OpenApiMediaType bytes = new() { Schema = Binary("The photo's bytes.") };
+            operation.RequestBody = new OpenApiRequestBody
+            {
+                Required = true,
+                Description = "A form with photos as files, one photo's bytes of whatever declared type, or JSON. Options in the body count where the query gives the same one.",
+                Content = new Dictionary<string, IOpenApiMediaType>
+                {
+                    ["multipart/form-data"] = new OpenApiMediaType { Schema = Form() },
+                    ["application/json"] = new OpenApiMediaType { Schema = Json(), Example = JsonNode.Parse(JsonExample) },
+                    ["image/jpeg"] = bytes,
+                    ["image/png"] = bytes,
+                    ["image/webp"] = bytes,
+                    ["image/gif"] = bytes,
+                    ["application/octet-stream"] = bytes,
+                },
+            };
+            if (operation.Responses?.TryGetValue("200", out IOpenApiResponse? ok) == true && ok is OpenApiResponse answer)
+            {
+                answer.Description = "Captions, or a problem, for each photo.";
+                answer.Headers = new Dictionary<string, IOpenApiHeader>
+                {
+                    ["Server-Timing"] = new OpenApiHeader { Description = "`queue`, `encode` and `decode` in milliseconds.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
+                };
+                if (answer.Content?.TryGetValue("application/json", out IOpenApiMediaType? json) == true && json is OpenApiMediaType content)
+                {
+                    content.Example = JsonNode.Parse(AnswerExample);
+                }
+            }
+        }
+
+        private static Dictionary<string, OpenApiSchema> OptionSchemas()
+        {
+            var options = NumberOption.All.ToDictionary(option => option.Name, option => new OpenApiSchema
+            {
+                Type = option.Integer ? JsonSchemaType.Integer : JsonSchemaType.Number,
+                Format = option.Integer ? "int32" : "double",
+                Minimum = FormattableString.Invariant($"{option.Minimum}"),
+                Maximum = FormattableString.Invariant($"{option.Maximum}"),
+                Default = option.Default is not { } value ? null : option.Integer ? JsonValue.Create((int)value) : JsonValue.Create(value),
+                Description = option.Description + FormattableString.Invariant($" Range: {option.Minimum} to {option.Maximum}.")
+                    + (option.Default is { } described ? FormattableString.Invariant($" Default: {described}.") : ""),
+            });
+            options[RequestedOptions.ModelName] = new OpenApiSchema
+            {
+                Type = JsonSchemaType.String,
+                Description = "Name of the model, one of `GET /models`. Default: the first of them.",
+            };
+            options[RequestedOptions.IncludeName] = new OpenApiSchema
+            {
+                Type = JsonSchemaType.Array,
+                Items = new OpenApiSchema { Type = JsonSchemaType.String, Enum = [RequestedOptions.WordsItem, RequestedOptions.AttentionItem] },
+                Description = "What else each caption carries, separated by commas: `words` with their probabilities, `attention` (14×14 weights for each word; brings the words with it). Default: nothing.",
+            };
+            return options;
+        }
+
+        // Option fields are left out of the form on purpose: the page would send each one's default beside the query's value.
+        private static OpenApiSchema Form() => new()
+        {
+            Type = JsonSchemaType.Object,
+            Required = new HashSet<string> { "photo" },
+            Properties = new Dictionary<string, IOpenApiSchema>
+            {
+                ["photo"] = new OpenApiSchema
+                {
+                    Type = JsonSchemaType.Array,
+                    MinItems = 1,
+                    MaxItems = CaptioningOptions.MaxPhotos,
+                    Items = Binary(null),
+                    Description = "1 to 16 files. Any field name will do; fields without a file are options, named as in the query.",
+                },
+            },
+        };
+
+        private static OpenApiSchema Json()
+        {
+            var properties = new Dictionary<string, IOpenApiSchema>
+            {
+                ["images"] = new OpenApiSchema
+                {
+                    Type = JsonSchemaType.Array,
+                    MinItems = 1,
+                    MaxItems = CaptioningOptions.MaxPhotos,
+                    Items = new OpenApiSchema
+                    {
+                        Type = JsonSchemaType.Object,
+                        Required = new HashSet<string> { "data" },
+                        Properties = new Dictionary<string, IOpenApiSchema>
+                        {
+                            ["name"] = new OpenApiSchema { Type = JsonSchemaType.String, Description = "Comes back in the result." },
+                            ["data"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte", Description = "The photo in base64, or as a data: URL in base64." },
+                        },
+                    },
+                },
+            };
+            foreach ((string name, OpenApiSchema option) in OptionSchemas())
+            {
+                properties[name] = option;
+            }
+            return new OpenApiSchema { Type = JsonSchemaType.Object, Required = new HashSet<string> { "images" }, Properties = properties, AdditionalPropertiesAllowed = false };
+        }
+
+        private static OpenApiSchema Binary(string? description) => new() { Type = JsonSchemaType.String, Format = "binary", Description = description };
+    }
+}
