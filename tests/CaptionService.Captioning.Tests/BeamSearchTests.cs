@@ -1,0 +1,274 @@
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning.Tests;
+
+/// <summary>The search against full enumeration, a plain reference and greedy decoding, on random models.</summary>
+public sealed class BeamSearchTests
+{
+    private const double Tolerance = 1e-4;
+
+    // 8 pairs of a vocabulary and a length × 50 seeds = 400 models of 2 photos, each enumerated in full.
+    [Fact]
+    public void A_beam_wide_enough_finds_what_full_enumeration_finds()
+    {
+        int models = 0;
+        foreach ((int vocabulary, int maxLength) in new[] { (5, 4), (6, 2), (6, 3), (6, 4), (7, 2), (7, 3), (7, 4), (8, 3) })
+        {
+            for (int seed = 0; seed < 50; seed++, models++)
+            {
+                var random = new Random(1000 * vocabulary + 100 * maxLength + seed);
+                var options = new BeamSearchOptions
+                {
+                    Width = 2000,
+                    Count = 1 + random.Next(12),
+                    MaxLength = maxLength,
+                    LengthNormalization = random.Next(3) == 0 ? 0 : 1.5 * random.NextDouble(),
+                    NoRepeatNgram = random.Next(4),
+                    Forbidden = random.Next(4) == 0 ? [4] : [],
+                };
+                var model = new RandomModel(vocabulary, seed, photos: 2);
+                IReadOnlyList<Hypothesis>[] found = model.Search(options);
+                for (int photo = 0; photo < 2; photo++)
+                {
+                    List<Found> expected = Enumerate(model, photo, options, [], 0).OrderByDescending(f => f.Score).Take(options.Count).ToList();
+                    AssertSame(expected, found[photo]);
+                }
+            }
+        }
+        Assert.True(models >= 300);
+    }
+
+    [Fact]
+    public void A_narrow_beam_finds_what_a_plain_search_finds()
+    {
+        for (int seed = 0; seed < 200; seed++)
+        {
+            var random = new Random(seed);
+            int width = 1 + random.Next(5);
+            var options = new BeamSearchOptions
+            {
+                Width = width,
+                Count = 1 + random.Next(width),
+                MaxLength = 1 + random.Next(8),
+                LengthNormalization = random.Next(3) == 0 ? 0 : 1.2 * random.NextDouble(),
+                NoRepeatNgram = random.Next(4),
+                Forbidden = random.Next(3) == 0 ? [5, 7] : [],
+            };
+            var model = new RandomModel(vocabulary: 5 + random.Next(12), seed, photos: 1 + random.Next(5), endBias: random.Next(-3, 3));
+            IReadOnlyList<Hypothesis>[] found = model.Search(options with { Forbidden = options.Forbidden.Where(id => id < model.Vocabulary).ToList() });
+            for (int photo = 0; photo < model.Photos; photo++)
+                AssertSame(PlainSearch(model, photo, options), found[photo]);
+        }
+    }
+
+    [Fact]
+    public void Width_one_is_greedy()
+    {
+        for (int seed = 0; seed < 100; seed++)
+        {
+            var model = new RandomModel(vocabulary: 12, seed, photos: 3, endBias: seed % 3 - 1);
+            IReadOnlyList<Hypothesis>[] found = model.Search(new() { Width = 1, MaxLength = 6, LengthNormalization = 0.7 });
+            for (int photo = 0; photo < 3; photo++)
+            {
+                List<int> words = [];
+                bool ended = false;
+                while (true)
+                {
+                    double[] next = model.Next(photo, words);
+                    int best = Enumerable.Range(4, next.Length - 4).Prepend(Vocabulary.End).Where(id => id != Vocabulary.End || words.Count > 0).MaxBy(id => next[id]);
+                    ended = best == Vocabulary.End;
+                    if (ended || words.Count == 6)
+                        break;
+                    words.Add(best);
+                }
+                Hypothesis only = Assert.Single(found[photo]);
+                Assert.Equal(words, only.Words);
+                Assert.Equal(ended, only.Ended);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_photo_alone_finds_what_it_finds_in_a_batch()
+    {
+        var options = new BeamSearchOptions { Width = 3, Count = 3, MaxLength = 7, NoRepeatNgram = 2 };
+        for (int seed = 0; seed < 30; seed++)
+        {
+            var batch = new RandomModel(vocabulary: 9, seed, photos: 8);
+            IReadOnlyList<Hypothesis>[] together = batch.Search(options);
+            for (int photo = 0; photo < 8; photo++)
+            {
+                IReadOnlyList<Hypothesis> alone = new RandomModel(vocabulary: 9, seed, photos: 1, firstPhoto: photo).Search(options)[0];
+                Assert.Equal(together[photo].Select(h => h.Words), alone.Select(h => h.Words));
+                Assert.Equal(together[photo].Select(h => h.Score), alone.Select(h => h.Score));
+            }
+        }
+    }
+
+    [Fact]
+    public void When_none_ends_the_best_that_were_cut_are_returned()
+    {
+        var model = new RandomModel(vocabulary: 10, seed: 5, photos: 3, endBias: double.NegativeInfinity);
+        foreach (IReadOnlyList<Hypothesis> found in model.Search(new() { Width = 4, Count = 3, MaxLength = 5 }))
+        {
+            Assert.Equal(3, found.Count);
+            Assert.All(found, h => Assert.True(!h.Ended && h.Words.Length == 5));
+            Assert.Equal(found.OrderByDescending(h => h.Score), found);
+        }
+    }
+
+    [Fact]
+    public void Rows_say_which_output_each_word_came_from()
+    {
+        var model = new RandomModel(vocabulary: 11, seed: 8, photos: 6);
+        IReadOnlyList<Hypothesis>[] found = model.Search(new() { Width = 4, Count = 4, MaxLength = 6 });
+        for (int photo = 0; photo < 6; photo++)
+        {
+            foreach (Hypothesis hypothesis in found[photo])
+            {
+                for (int i = 0; i < hypothesis.Words.Length; i++)
+                    Assert.Equal((photo, string.Join(' ', hypothesis.Words[..i])), model.Steps[i][hypothesis.Rows[i]]);
+                double words = hypothesis.WordLogProbabilities.Sum();
+                double end = hypothesis.Ended ? model.Next(photo, hypothesis.Words)[Vocabulary.End] : 0;
+                Assert.Equal(hypothesis.LogProbability, words + end, Tolerance);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_vocabulary_without_words_gives_no_hypothesis() =>
+        Assert.Empty(new RandomModel(vocabulary: 4, seed: 1, photos: 1).Search(new() { Width = 3 })[0]);
+
+    [Fact]
+    public void No_photos_take_no_step() =>
+        Assert.Empty(BeamSearch.Search(0, new(), (_, _, _) => throw new InvalidOperationException(), CPU));
+
+    [Fact]
+    public void Options_out_of_range_are_refused()
+    {
+        foreach (BeamSearchOptions options in new BeamSearchOptions[]
+            { new() { Width = 0 }, new() { Width = 2, Count = 3 }, new() { Count = 0 }, new() { MaxLength = 0 }, new() { LengthNormalization = -1 }, new() { LengthNormalization = double.NaN }, new() { NoRepeatNgram = -1 } })
+            Assert.Throws<ArgumentOutOfRangeException>(() => new RandomModel(vocabulary: 6, seed: 1, photos: 1).Search(options));
+    }
+
+    [Fact]
+    public void No_tensor_is_left_behind()
+    {
+        var model = new RandomModel(vocabulary: 9, seed: 3, photos: 4);
+        var options = new BeamSearchOptions { Width = 3, Count = 2, MaxLength = 8, NoRepeatNgram = 2, Forbidden = [5] };
+        long before = LiveTensors();
+        model.Search(options);
+        Assert.Equal(before, LiveTensors());
+    }
+
+    // Of this thread: Tensor.TotalCount would see the tests that run beside this one.
+    private static long LiveTensors() => DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
+
+    private sealed record Found(int[] Words, double LogProbability, double Score, bool Ended);
+
+    private static void AssertSame(List<Found> expected, IReadOnlyList<Hypothesis> found)
+    {
+        Assert.Equal(expected.Count, found.Count);
+        foreach ((Found e, Hypothesis f) in expected.Zip(found))
+        {
+            Assert.Equal(e.Words, f.Words);
+            Assert.Equal(e.Ended, f.Ended);
+            Assert.Equal(e.LogProbability, f.LogProbability, Tolerance);
+            Assert.Equal(e.Score, f.Score, Tolerance);
+        }
+    }
+
+    private static double Score(double logProbability, int length, BeamSearchOptions options) =>
+        logProbability / Math.Pow(length, options.LengthNormalization);
+
+    private static bool Repeats(int[] words, int n) =>
+        n > 0 && words.Length >= n && Enumerable.Range(0, words.Length - n).Any(i => words.Skip(i).Take(n).SequenceEqual(words[^n..]));
+
+    private static bool Allowed(int[] words, int word, BeamSearchOptions options) =>
+        word == Vocabulary.End ? words.Length > 0 : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram);
+
+    private static IEnumerable<Found> Enumerate(RandomModel model, int photo, BeamSearchOptions options, int[] words, double total)
+    {
+        double[] next = model.Next(photo, words);
+        if (words.Length > 0)
+            yield return new Found(words, total + next[Vocabulary.End], Score(total + next[Vocabulary.End], words.Length + 1, options), true);
+        for (int word = 4; word < next.Length && words.Length < options.MaxLength; word++)
+        {
+            if (!Allowed(words, word, options))
+                continue;
+            foreach (Found found in Enumerate(model, photo, options, [.. words, word], total + next[word]))
+                yield return found;
+        }
+    }
+
+    private static List<Found> PlainSearch(RandomModel model, int photo, BeamSearchOptions options)
+    {
+        List<(int[] Words, double Total)> alive = [([], 0)];
+        List<Found> ended = [];
+        while (true)
+        {
+            var ranked = alive
+                .SelectMany(beam => model.Next(photo, beam.Words).Select((p, word) => (beam.Words, Word: word, Total: beam.Total + p)))
+                .Where(c => Allowed(c.Words, c.Word, options))
+                .OrderByDescending(c => c.Total).Take(2 * options.Width).ToList();
+            var ends = ranked.Take(options.Width).Where(c => c.Word == Vocabulary.End).ToList();
+            ended.AddRange(ends.Select(c => new Found(c.Words, c.Total, Score(c.Total, c.Words.Length + 1, options), true)));
+            ended = ended.OrderByDescending(f => f.Score).Take(options.Count).ToList();
+            var going = ranked.Where(c => c.Word != Vocabulary.End).Take(options.Width).ToList();
+            if (going.Count == 0 || alive[0].Words.Length == options.MaxLength)
+                break;
+            alive = going.ConvertAll(c => ((int[])[.. c.Words, c.Word], c.Total));
+            if (ended.Count == options.Count && (options.Width == 1 || Score(alive[0].Total, options.MaxLength + 1, options) <= ended[^1].Score))
+                break;
+        }
+        return [.. ended, .. alive
+            .Where(beam => beam.Words.Length > 0 && !ended.Any(f => f.Words == beam.Words))
+            .Select(beam => new Found(beam.Words, beam.Total, Score(beam.Total, beam.Words.Length, options), false))
+            .OrderByDescending(f => f.Score).Take(options.Count - ended.Count)];
+    }
+
+    /// <summary>
+    /// Next-word probabilities drawn at random for each photo and prefix. As a decoder does, it keeps its state (here
+    /// the prefix of each row) and moves it only as the search says, so that a wrong order is caught.
+    /// </summary>
+    private sealed class RandomModel(int vocabulary, int seed, int photos, double endBias = 0, int firstPhoto = 0)
+    {
+        public int Vocabulary { get; } = vocabulary;
+        public int Photos { get; } = photos;
+        public List<(int Photo, string Prefix)[]> Steps { get; } = [];
+
+        public double[] Next(int photo, IEnumerable<int> words)
+        {
+            uint hash = words.Aggregate((uint)(seed * 7919 + (photo + firstPhoto) * 104729 + 17), (h, word) => (h ^ (uint)word) * 2654435761u + 12345u);
+            var random = new Random((int)(hash & 0x7fffffff));
+            double[] logits = Enumerable.Range(0, Vocabulary).Select(_ => 4 * random.NextDouble()).ToArray();
+            logits[Captioning.Vocabulary.End] += endBias;
+            double sum = Math.Log(logits.Sum(Math.Exp));
+            return Array.ConvertAll(logits, logit => logit - sum);
+        }
+
+        public IReadOnlyList<Hypothesis>[] Search(BeamSearchOptions options)
+        {
+            (int Photo, int[] Words)[][] state = [];
+            Steps.Clear();
+            return BeamSearch.Search(Photos, options, (words, remaining, parents) =>
+            {
+                int n = (int)words.shape[0], b = (int)words.shape[1];
+                long[] word = words.data<long>().ToArray();
+                long[]? rows = remaining?.data<long>().ToArray(), from = parents?.data<long>().ToArray();
+                state = from is null
+                    ? Enumerable.Range(0, n).Select(photo => new[] { (photo, Array.Empty<int>()) }).ToArray()
+                    : Enumerable.Range(0, n).Select(i => Enumerable.Range(0, b).Select(j =>
+                    {
+                        (int photo, int[] prefix) = state[rows is null ? i : (int)rows[i]][from[i * b + j]];
+                        return (photo, (int[])[.. prefix, (int)word[i * b + j]]);
+                    }).ToArray()).ToArray();
+                Steps.Add(state.SelectMany(beams => beams).Select(s => (s.Photo, string.Join(' ', s.Words))).ToArray());
+                float[] table = state.SelectMany(beams => beams).SelectMany(s => Next(s.Photo, s.Words)).Select(p => (float)p).ToArray();
+                return tensor(table, [n, b, Vocabulary]);
+            }, CPU);
+        }
+    }
+}
