@@ -47,8 +47,8 @@ public static class ProblemTable
     internal static readonly ProblemKind TooManyBytes = new("too_many_bytes", 413, "The photo has too many bytes", "Save it smaller: the service looks at 224×224 pixels of it.");
     internal static readonly ProblemKind TooManyPixels = new("too_many_pixels", 413, "The photo has too many pixels", "Save it smaller: the service looks at 224×224 pixels of it.");
     internal static readonly ProblemKind TooMuchMemory = new("too_much_memory", 413, "The photo takes too much memory to decode", "Save it smaller, or as a baseline JPEG.");
-    internal static readonly ProblemKind NotAPhoto = new("not_a_photo", 415, "These bytes hold no photo the service reads", "Send JPEG, PNG, WebP or GIF.");
-    internal static readonly ProblemKind UnsupportedMediaType = new("unsupported_media_type", 415, "The body is of a type the service does not read", "Send multipart/form-data, one photo's bytes, or JSON.");
+    internal static readonly ProblemKind NotAPhoto = new("not_a_photo", 415, "These bytes hold no photo that the service reads", "Save it in one of these formats and send that.");
+    internal static readonly ProblemKind UnsupportedMediaType = new("unsupported_media_type", 415, "The body is of a type that the service does not read", "Send multipart/form-data, one photo's bytes, or JSON.");
     internal static readonly ProblemKind BrokenPhoto = new("broken_photo", 422, "The photo is broken", "Check that the file is whole, and open and save it anew.");
 
     // The service

@@ -59,7 +59,7 @@ internal sealed class CaptionRequestReader : IDisposable
 
     private async Task<UploadedPhoto> ReadPhoto(HttpRequest request, CancellationToken aborted)
     {
-        if (request.ContentLength > Photo.MaxBytes)
+        if (request.ContentLength > PhotoLimits.MaxBytes)
         {
             throw TooManyBytes($"{request.ContentLength:N0} bytes");
         }
@@ -160,7 +160,7 @@ internal sealed class CaptionRequestReader : IDisposable
         for (int i = 0; i < images.Length; i++)
         {
             photos.Add(images[i]?.Data is { Bytes: { } bytes }
-                ? bytes.Length <= Photo.MaxBytes
+                ? bytes.Length <= PhotoLimits.MaxBytes
                     ? await Decode(images[i]!.Name, bytes, aborted)
                     : new UploadedPhoto(images[i]!.Name, null, TooManyBytes($"{bytes.Length:N0} bytes"))
                 : new UploadedPhoto(images[i]?.Name, null, new ProblemException(ProblemTable.BadBase64, $"images[{i}].data is missing or is not base64.")));
@@ -196,7 +196,7 @@ internal sealed class CaptionRequestReader : IDisposable
             int read;
             while ((read = await body.ReadAsync(buffer, aborted)) > 0)
             {
-                if (bytes.Length + read > Photo.MaxBytes)
+                if (bytes.Length + read > PhotoLimits.MaxBytes)
                 {
                     throw TooManyBytes("more");
                 }
@@ -240,7 +240,7 @@ internal sealed class CaptionRequestReader : IDisposable
     }
 
     private static ProblemException TooManyBytes(string found) =>
-        new(ProblemTable.TooManyBytes, $"A photo may have {Photo.MaxBytes:N0} bytes, this one has {found}.");
+        new(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has {found}.");
 
     public void Dispose() => _decoding.Dispose();
 }

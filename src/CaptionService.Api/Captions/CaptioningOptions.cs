@@ -16,7 +16,7 @@ public sealed class CaptioningOptions
     public const long MaxJsonBytes = 64_000_000;
 
     /// <summary>Largest form, in bytes: the photos, and 64 KB for what is between them.</summary>
-    public const long MaxFormBytes = (long)MaxPhotos * Photo.MaxBytes + 64 * 1024;
+    public const long MaxFormBytes = MaxPhotos * PhotoLimits.MaxBytes + 64 * 1024;
 
     /// <summary>Folder of the model bundle. Default: the English model that is shipped with the program.</summary>
     [Required]
