@@ -105,15 +105,21 @@ public abstract class DecoderState : IDisposable
 
 /// <summary>The result of <see cref="CaptionDecoder.Forward"/>.</summary>
 /// <param name="Outputs">(M, H), a row for each packed place, to be turned into words by <see cref="CaptionDecoder.Logits"/>.</param>
-/// <param name="Penalty">A scalar to add to the loss (doubly stochastic attention), or null.</param>
-/// <param name="BackwardThroughTime">Where the decoder differentiates its recurrence itself: to be called after the
-/// loss's own <c>backward()</c>, which stops at <paramref name="Outputs"/>; null when autograd does it all.</param>
+/// <param name="Penalty">A scalar that belongs to the loss (doubly stochastic attention), or null.</param>
+/// <param name="BackwardThroughTime">Where the decoder differentiates its recurrence itself: what follows once autograd has
+/// reached <paramref name="Outputs"/>; null when autograd does it all.</param>
 public sealed record TrainingPass(Tensor Outputs, Tensor? Penalty = null, Action? BackwardThroughTime = null)
 {
     /// <summary>Fills the gradients of every parameter.</summary>
-    public void Backward(Tensor loss)
+    /// <param name="logits">(M, V): what <see cref="CaptionDecoder.Logits"/> made of <see cref="Outputs"/>.</param>
+    /// <param name="gradient">(M, V): gradient of the loss.</param>
+    public void Backward(Tensor logits, Tensor gradient)
     {
-        loss.backward();
+        using var scope = NewDisposeScope();
+        if (Penalty is null)
+            autograd.backward([logits], [gradient]);
+        else
+            autograd.backward([logits, Penalty], [gradient, ones_like(Penalty)]);
         BackwardThroughTime?.Invoke();
     }
 }
