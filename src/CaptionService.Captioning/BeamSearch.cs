@@ -117,7 +117,7 @@ public static class BeamSearch
             }
             batch = next;
         }
-        return Array.ConvertAll(all, photo => photo.Ranked());
+        return Array.ConvertAll<PhotoBeams, IReadOnlyList<Hypothesis>>(all, photo => photo.Ranked());
     }
 
     /// <summary>The best continuations of each photo's beams: their log p, then beam · V + word, as one (2, n, count) array.</summary>

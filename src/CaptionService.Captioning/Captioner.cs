@@ -1,3 +1,9 @@
+using System.Diagnostics;
+using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Encoders;
+using TorchSharp;
+using static TorchSharp.torch;
+
 namespace CaptionService.Captioning;
 
 /// <summary>How one photo is to be captioned.</summary>
@@ -24,6 +30,9 @@ public sealed record CaptionOptions
     /// <summary>Default of <see cref="LengthNormalization"/>, chosen on the development split.</summary>
     public const double DefaultLengthNormalization = 0.7;
 
+    /// <summary>No run of this many words is repeated in a caption; chosen on the development split.</summary>
+    public const int NoRepeatNgram = 3;
+
     /// <summary>Largest <see cref="BeamWidth"/> and <see cref="Count"/>.</summary>
     public const int MaxBeamWidth = 16;
 
@@ -48,3 +57,141 @@ public sealed record CaptionWord(string Text, double Probability, float[]? Atten
 /// <param name="Encode">Time in the encoder, for the whole batch.</param>
 /// <param name="Decode">Time in the decoder and search, for the whole batch.</param>
 public sealed record CaptionedBatch(IReadOnlyList<IReadOnlyList<Caption>> Photos, TimeSpan Encode, TimeSpan Decode);
+
+/// <summary>
+/// A loaded model: photos in, ranked captions out. Synchronous, and for one thread at a time: the service's worker owns it.
+/// </summary>
+public sealed class Captioner : IDisposable
+{
+    private readonly Vgg16 _encoder;
+    private readonly FrozenDecoder _decoder;
+    private readonly Vocabulary _vocabulary;
+    private readonly Tokenizer _tokenizer;
+    private readonly Device _device;
+
+    /// <summary>What the model says of itself.</summary>
+    public ModelCard Model { get; }
+
+    /// <summary>How the encoder runs here.</summary>
+    public EncoderPrecision Precision => _encoder.Precision;
+
+    /// <summary>Folder of the model that comes with the product.</summary>
+    public static string DefaultModelFolder { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "flickr8k-en");
+
+    /// <summary>The encoder weights that come with the product.</summary>
+    public static string DefaultEncoderPath { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "vgg16", "encoder.safetensors");
+
+    private Captioner(ModelCard model, Vocabulary vocabulary, FrozenDecoder decoder, Vgg16 encoder, Device device)
+    {
+        (Model, _vocabulary, _decoder, _encoder, _device) = (model, vocabulary, decoder, encoder, device);
+        _tokenizer = Tokenizer.For(model.Language);
+    }
+
+    /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
+    /// <param name="modelFolder">A model bundle.</param>
+    /// <param name="encoderPath">Encoder weights; null: the bundle's own or the product's.</param>
+    /// <param name="precision">null: the fastest here, by measurement.</param>
+    /// <exception cref="ModelBundleException">The bundle cannot be used, or was made for other encoder weights.</exception>
+    public static Captioner Load(string modelFolder, string? encoderPath = null, EncoderPrecision? precision = null)
+    {
+        using var noGrad = no_grad();
+        using var bundle = ModelBundle.Load(modelFolder);
+        encoderPath ??= bundle.EncoderPath ?? DefaultEncoderPath;
+        if (!File.Exists(encoderPath))
+            throw new ModelBundleException($"The encoder weights '{encoderPath}' are missing.");
+        string digest = ModelBundle.FileSha256(encoderPath);
+        if (bundle.Card.EncoderSha256 is { } expected && !string.Equals(expected, digest, StringComparison.OrdinalIgnoreCase))
+            throw new ModelBundleException($"'{bundle.Card.Name}' was trained on encoder weights with SHA-256 {expected}; these are {digest}.");
+
+        var device = TorchRuntime.Device;
+        Vgg16 encoder;
+        try
+        {
+            encoder = Vgg16.Load(encoderPath, device, precision);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new ModelBundleException($"The encoder weights cannot be loaded: {e.Message}", e);
+        }
+        if (bundle.Card.Decoder is { SingleVector: true, FeatureSize: Vgg16.Fc7Size } && !encoder.HasFc7)
+        {
+            encoder.Dispose();
+            throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
+        }
+        bundle.Decoder.to(device);
+        return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(ScalarType.Float32), encoder, device);
+    }
+
+    /// <summary>Captions a batch: one encoder pass for all, one search for those with equal options.</summary>
+    /// <param name="photos">1 or more.</param>
+    /// <param name="options">One for each photo.</param>
+    /// <returns>As many lists as photos, in their order.</returns>
+    /// <exception cref="ArgumentException">Not one option a photo.</exception>
+    public CaptionedBatch Caption(IReadOnlyList<Photo> photos, IReadOnlyList<CaptionOptions> options)
+    {
+        if (photos.Count != options.Count)
+            throw new ArgumentException($"{photos.Count} photos but {options.Count} options.", nameof(options));
+        if (photos.Count == 0)
+            return new CaptionedBatch([], TimeSpan.Zero, TimeSpan.Zero);
+        using var scope = NewDisposeScope();
+        using var inference = inference_mode();
+
+        long start = Stopwatch.GetTimestamp();
+        var features = _encoder.Forward(Vgg16.Pixels(photos));                             // (N, 196, 512)
+        if (Model.Decoder.SingleVector)
+            features = _encoder.Fc7(features);                                             // (N, 4096)
+        if (_device.type == DeviceType.CUDA)
+            cuda.synchronize();
+        var encode = Stopwatch.GetElapsedTime(start);
+
+        start = Stopwatch.GetTimestamp();
+        var results = new IReadOnlyList<Caption>[photos.Count];
+        foreach (var group in Enumerable.Range(0, photos.Count).GroupBy(i => options[i]))
+        {
+            int[] members = [.. group];
+            using var some = members.Length == photos.Count ? features.alias() : features.index_select(0, tensor(members, ScalarType.Int64, _device));
+            var captions = Describe(some, group.Key);
+            for (int i = 0; i < members.Length; i++)
+                results[members[i]] = captions[i];
+        }
+        return new CaptionedBatch(results, encode, Stopwatch.GetElapsedTime(start));
+    }
+
+    private Caption[][] Describe(Tensor features, CaptionOptions options)
+    {
+        var search = new BeamSearchOptions
+        {
+            Width = Math.Max(options.BeamWidth, options.Count),
+            Count = options.Count,
+            MaxLength = options.MaxLength,
+            LengthNormalization = options.LengthNormalization,
+            NoRepeatNgram = CaptionOptions.NoRepeatNgram,
+        };
+        using var state = _decoder.Start(features);
+        var attention = options.Attention && Model.Decoder.Attends ? new List<float[]>() : null;     // by step, (n·b, 196) flat
+        var found = BeamSearch.Search((int)features.shape[0], search, (words, photos, parents) =>
+        {
+            var logP = state.Step(words, photos, parents);
+            attention?.Add(state.Attention!.cpu().data<float>().ToArray());
+            return logP;
+        }, _device);
+        return Array.ConvertAll(found, list => list.Select(h => Write(h, attention)).ToArray());
+    }
+
+    private Caption Write(Hypothesis hypothesis, List<float[]>? attention)
+    {
+        string[] words = Array.ConvertAll(hypothesis.Words, _vocabulary.Display);
+        return new Caption(_tokenizer.Detokenize(words), hypothesis.LogProbability,
+        [
+            .. words.Select((word, t) => new CaptionWord(word, Math.Exp(hypothesis.WordLogProbabilities[t]),
+                attention?[t].AsSpan(hypothesis.Rows[t] * Vgg16.Places, Vgg16.Places).ToArray())),
+        ]);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _encoder.Dispose();
+        _decoder.Dispose();
+    }
+}

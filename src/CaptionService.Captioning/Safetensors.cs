@@ -27,7 +27,7 @@ public sealed class SafetensorsException : Exception
 
 /// <summary>
 /// Reads and writes safetensors, https://github.com/huggingface/safetensors: a little-endian u64 header length, a JSON
-/// header, then the tensors' bytes. It is at least as strict as the reference: what is accepted here is accepted there.
+/// header, then the tensors' bytes. As strict as the reference: each key once, no unknown type, no hole and no overlap.
 /// </summary>
 public static class Safetensors
 {

@@ -109,7 +109,7 @@ public sealed partial class Tokenizer
     // In order: an unspaced character; a clitic that stands alone, as in text tokenised before ("man 's"); a word.
     [GeneratedRegex(
         $@"[{Unspaced}]|[\uD840-\uD88F][\uDC00-\uDFFF]" +
-        $@"|'(?:s|m|d|re|ve|ll)(?![\p{{L}}\p{{M}}\p{{N}}'-])" +
+        $@"|'(?:s|m|d|re|ve|ll)(?!{Letter}|['-])" +
         $@"|{Letter}+(?:(?:['&-]|(?<=\p{{Nd}})[.,](?=\p{{Nd}})){Letter}+)*",
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex Words();

@@ -1,3 +1,114 @@
-using TorchSharp;
-using var t = torch.randn(3, 4);
-Console.WriteLine(t.sum().item<float>());
+using System.ComponentModel.DataAnnotations;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Training;
+
+namespace CaptionService.Trainer;
+
+/// <summary>The trainer: <c>train FOLDER</c> and <c>evaluate MODEL DATASET</c>.</summary>
+public static class Program
+{
+    private const string Usage = """
+        CaptionService.Trainer train FOLDER [--attached]
+            Trains as FOLDER/job.json says and leaves the model in FOLDER/model. The same command again resumes.
+            --attached: also save and stop when standard input closes (a server that started this program is gone).
+        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N]
+            Scores a model bundle on a split of the data set that the job file names.
+        """;
+
+    /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>
+    public static int Main(string[] args)
+    {
+        TorchRuntime.Configure();
+        using var stop = new CancellationTokenSource();
+        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stop.Cancel();
+        }
+        var progress = new Progress(Console.Error, !Console.IsErrorRedirected);
+        try
+        {
+            return args switch
+            {
+                ["train", var folder] => Train(folder, progress, stop.Token),
+                ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
+                ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
+                _ => throw new ValidationException(Usage),
+            };
+        }
+        catch (Exception e) when (e is ValidationException or JsonException)
+        {
+            Console.Error.WriteLine(e.Message);
+            return TrainerExit.BadJob;
+        }
+        catch (Exception e) when (e is DatasetException or ModelBundleException)
+        {
+            Console.Error.WriteLine(e.Message);
+            return TrainerExit.BadData;
+        }
+        catch (OperationCanceledException)
+        {
+            Console.Error.WriteLine("Stopped.");
+            return TrainerExit.Stopped;
+        }
+    }
+
+    private static int Train(string folder, Progress progress, CancellationToken stop)
+    {
+        string file = Path.Combine(folder, "job.json");
+        if (!File.Exists(file))
+            throw new ValidationException($"There is no job.json in '{folder}'.");
+        var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(file), TrainingJob.Json)!;
+        job.Options.Check();
+        using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System);
+        try
+        {
+            var card = new TrainingRun(folder, job, progress, events, stop).Run();
+            JobResult.Write(folder, new JobResult(job.Attempt, "succeeded", null, card.Digest, card.Scores));
+            events.Write("succeeded", new { digest = card.Digest, scores = card.Scores });
+            return TrainerExit.Succeeded;
+        }
+        catch (OperationCanceledException)
+        {
+            events.Write("stopped", new { reason = "asked to stop; the same command resumes" });
+            throw;
+        }
+        catch (CollapsedException e)
+        {
+            return Fail("collapsed", e, TrainerExit.Collapsed);
+        }
+        catch (DatasetException e)
+        {
+            return Fail("bad_data", e, TrainerExit.BadData);
+        }
+        catch (Exception e)
+        {
+            Console.Error.WriteLine(e);
+            return Fail("unforeseen", e, TrainerExit.Failed);
+        }
+
+        int Fail(string code, Exception e, int exit)
+        {
+            Console.Error.WriteLine(e.Message);
+            events.Write("failed", new { code, message = e.Message });
+            JobResult.Write(folder, new JobResult(job.Attempt, "failed", e.Message, null, null));
+            return exit;
+        }
+    }
+
+    /// <summary>A token that also ends when standard input does.</summary>
+    private static CancellationToken Attached(CancellationTokenSource stop)
+    {
+        new Thread(() =>
+        {
+            while (Console.In.Read() >= 0) { }
+            stop.Cancel();
+        })
+        { IsBackground = true, Name = "standard input" }.Start();
+        return stop.Token;
+    }
+}

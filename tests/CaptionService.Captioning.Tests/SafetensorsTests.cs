@@ -73,6 +73,14 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Fact]
+    public void A_tensor_of_several_chunks_comes_back_as_it_was()
+    {
+        Tensor large = randint(0, 256, [(1 << 24) + 5], uint8);
+        Safetensors.Save(_path, new Dictionary<string, Tensor> { ["t"] = large });
+        Assert.True(Safetensors.Load(_path)["t"].bytes.SequenceEqual(large.bytes));
+    }
+
+    [Fact]
     public void The_shipped_encoder_loads()
     {
         string path = Path.Combine(AppContext.BaseDirectory, "DefaultModels/vgg16/encoder.safetensors");

@@ -1,0 +1,153 @@
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning.Encoders;
+
+/// <summary>
+/// VGG-16 (Simonyan and Zisserman 2015, configuration D) up to conv5_3 after its ReLU, before pool5:
+/// 196 places (14×14, by row) of 512 values. Weights carry torchvision's names (<c>features.N.weight</c>);
+/// where the file also has <c>classifier.0</c> and <c>classifier.3</c>, <see cref="Fc7"/> gives the 4,096-d vector.
+/// Not thread-safe: one caller at a time.
+/// </summary>
+public sealed class Vgg16 : IDisposable
+{
+    /// <summary>Places of the feature map, 14×14.</summary>
+    public const int Places = 196;
+
+    /// <summary>Values of a place.</summary>
+    public const int Channels = 512;
+
+    /// <summary>Values of the fc7 vector.</summary>
+    public const int Fc7Size = 4096;
+
+    /// <summary>torchvision's layer table: output channels of each 3×3 convolution; 0 = 2×2 max pooling.</summary>
+    private static readonly int[] s_trunk = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512];
+
+    private readonly List<(Tensor Weight, Tensor Bias)?> _layers = [];
+    private readonly (Tensor Weight, Tensor Bias)? _fc6, _fc7;
+    private readonly Tensor _mean, _scale;
+    private readonly Device _device;
+
+    /// <summary>Number format and layout the convolutions run in.</summary>
+    public EncoderPrecision Precision { get; }
+
+    /// <summary>Whether the weights include fc6 and fc7.</summary>
+    public bool HasFc7 => _fc7 is not null;
+
+    private Vgg16(IReadOnlyDictionary<string, Tensor> weights, Device device, EncoderPrecision precision)
+    {
+        _device = device;
+        Precision = precision;
+        using var scope = NewDisposeScope();
+        int index = 0, input = 3;
+        foreach (int output in s_trunk)
+        {
+            if (output == 0)
+            {
+                _layers.Add(null);
+                index += 1;         // MaxPool2d
+                continue;
+            }
+            var weight = Take(weights, $"features.{index}.weight", output, input, 3, 3);
+            var bias = Take(weights, $"features.{index}.bias", output);
+            _layers.Add((Keep(precision.Lay(weight.to(device))), Keep(bias.to(device).to(precision.Type))));
+            index += 2;             // Conv2d, ReLU
+            input = output;
+        }
+        if (weights.ContainsKey("classifier.3.weight"))
+        {
+            _fc6 = Dense(weights, "classifier.0", Fc7Size, 512 * 7 * 7);
+            _fc7 = Dense(weights, "classifier.3", Fc7Size, Fc7Size);
+        }
+        // (x/255 - mean) / deviation = x * scale - shift, on bytes; ImageNet's figures, as torchvision.
+        _scale = Keep(tensor(new float[] { 1 / (255 * 0.229f), 1 / (255 * 0.224f), 1 / (255 * 0.225f) }).to(device).view(1, 1, 1, 3));
+        _mean = Keep(tensor(new float[] { 0.485f / 0.229f, 0.456f / 0.224f, 0.406f / 0.225f }).to(device).view(1, 1, 1, 3));
+    }
+
+    /// <summary>Reads the weights (fp32, fp16 or bf16 safetensors).</summary>
+    /// <param name="path">File with torchvision's names.</param>
+    /// <param name="device">Where to run.</param>
+    /// <param name="precision">null: <see cref="EncoderPrecision.Fastest"/> on this machine.</param>
+    /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
+    /// <exception cref="ModelBundleException">A tensor is missing or has another shape.</exception>
+    public static Vgg16 Load(string path, Device device, EncoderPrecision? precision = null)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        return new Vgg16(Safetensors.Load(path), device, precision ?? EncoderPrecision.Fastest(device));
+    }
+
+    /// <summary>Photos as the encoder takes them.</summary>
+    /// <returns>(N, 224, 224, 3) uint8 on the CPU; the caller's to dispose.</returns>
+    public static Tensor Pixels(IReadOnlyList<Photo> photos)
+    {
+        var pixels = empty(photos.Count, Photo.Side, Photo.Side, 3, ScalarType.Byte);
+        var bytes = pixels.bytes;
+        for (int i = 0; i < photos.Count; i++)
+            photos[i].Pixels.Span.CopyTo(bytes[(i * Photo.Side * Photo.Side * 3)..]);
+        return pixels;
+    }
+
+    /// <summary>Photos to their places.</summary>
+    /// <param name="pixels">(N, 224, 224, 3) uint8 RGB, on any device.</param>
+    /// <returns>(N, 196, 512) in the precision's type, on the encoder's device; the caller's to dispose.</returns>
+    public Tensor Forward(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        using var inference = inference_mode();
+        var normal = pixels.to(_device).to(ScalarType.Float32).mul_(_scale).sub_(_mean);
+        // NHWC bytes are already channels_last: the permuted view needs no copy.
+        var x = Precision.ChannelsLast ? normal.to(Precision.Type).permute(0, 3, 1, 2) : Precision.Lay(normal.permute(0, 3, 1, 2));
+        foreach (var layer in _layers)
+        {
+            var y = layer is { } conv
+                ? nn.functional.conv2d(x, conv.Weight, conv.Bias, padding: [1L, 1L]).relu_()
+                : nn.functional.max_pool2d(x, 2, 2);
+            x.Dispose();            // large: not at the end of the scope
+            x = y;
+        }
+        return x.permute(0, 2, 3, 1).reshape(x.shape[0], Places, Channels).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Places to the fc7 vector, after its ReLU (the tutorial's feature).</summary>
+    /// <param name="places">(N, 196, 512).</param>
+    /// <returns>(N, 4096) float32.</returns>
+    /// <exception cref="InvalidOperationException">The weights have no classifier.</exception>
+    public Tensor Fc7(Tensor places)
+    {
+        if (_fc6 is not { } fc6 || _fc7 is not { } fc7)
+            throw new InvalidOperationException("These encoder weights have no classifier.0 and classifier.3: supply torchvision's full VGG-16.");
+        using var scope = NewDisposeScope();
+        using var inference = inference_mode();
+        var pooled = nn.functional.max_pool2d(places.to(ScalarType.Float32).view(-1, 14, 14, Channels).permute(0, 3, 1, 2), 2, 2);
+        var x = pooled.reshape(pooled.shape[0], -1);                       // (N, 512·7·7), channels first as torchvision
+        x = nn.functional.linear(x, fc6.Weight, fc6.Bias).relu_();
+        return nn.functional.linear(x, fc7.Weight, fc7.Bias).relu_().MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var layer in _layers.Append(_fc6).Append(_fc7))
+        {
+            layer?.Weight.Dispose();
+            layer?.Bias.Dispose();
+        }
+        _mean.Dispose();
+        _scale.Dispose();
+    }
+
+    private (Tensor, Tensor) Dense(IReadOnlyDictionary<string, Tensor> weights, string name, int output, int input) =>
+        (Keep(Take(weights, name + ".weight", output, input).to(_device).to(ScalarType.Float32)),
+         Keep(Take(weights, name + ".bias", output).to(_device).to(ScalarType.Float32)));
+
+    private static Tensor Take(IReadOnlyDictionary<string, Tensor> weights, string name, params long[] shape)
+    {
+        if (!weights.TryGetValue(name, out var tensor))
+            throw new ModelBundleException($"The encoder weights have no tensor '{name}' (torchvision's names for VGG-16 are expected).");
+        if (!tensor.shape.AsSpan().SequenceEqual(shape))
+            throw new ModelBundleException($"Encoder tensor '{name}' has shape [{string.Join(", ", tensor.shape)}], expected [{string.Join(", ", shape)}].");
+        return tensor;
+    }
+
+    private static Tensor Keep(Tensor tensor) => tensor.DetachFromDisposeScope();
+}

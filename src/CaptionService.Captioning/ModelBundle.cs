@@ -1,0 +1,265 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using CaptionService.Captioning.Decoders;
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning;
+
+/// <summary>A model folder that cannot be used; the message says which file is wrong, and how.</summary>
+public sealed class ModelBundleException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>What <c>model.json</c> says of a model.</summary>
+public sealed record ModelCard
+{
+    /// <summary>Name, 1 to 64 of a–z, 0–9, '-', '_', '.'.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>1, 2, 3, … within the name.</summary>
+    public int Version { get; init; } = 1;
+
+    /// <summary>Language of the captions (BCP 47).</summary>
+    public required string Language { get; init; }
+
+    /// <summary>Network and sizes.</summary>
+    public required DecoderOptions Decoder { get; init; }
+
+    /// <summary>SHA-256 of the encoder weights the decoder was trained on, in hexadecimal; null: on precomputed features.</summary>
+    public string? EncoderSha256 { get; init; }
+
+    /// <summary>How it was trained: data, photos, captions, epochs, seed and so on, as the trainer wrote them.</summary>
+    public IReadOnlyDictionary<string, JsonElement> Training { get; init; } = new Dictionary<string, JsonElement>();
+
+    /// <summary>Scores on the development split: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</summary>
+    public IReadOnlyDictionary<string, double> Scores { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>SHA-256 of each other file of the bundle, in hexadecimal.</summary>
+    public IReadOnlyDictionary<string, string> Files { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Identity of the bundle: SHA-256 of <c>model.json</c>, which names every file's own.</summary>
+    [JsonIgnore]
+    public string Digest { get; init; } = "";
+}
+
+/// <summary>
+/// A model on disk: a folder of <c>model.json</c>, <c>vocabulary.txt</c>, <c>decoder.safetensors</c> and, where the encoder was
+/// fine-tuned, <c>encoder.safetensors</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
+/// </summary>
+public sealed class ModelBundle : IDisposable
+{
+    private const int MaxJsonBytes = 1 << 20;
+    private const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors";
+
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true,
+        AllowDuplicateProperties = false,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
+
+    /// <summary>What the model says of itself.</summary>
+    public ModelCard Card { get; }
+
+    /// <summary>Its words.</summary>
+    public Vocabulary Vocabulary { get; }
+
+    /// <summary>Its decoder, on the CPU, float32, in evaluation mode.</summary>
+    public CaptionDecoder Decoder { get; }
+
+    /// <summary>The bundle's own encoder weights, or null: it uses the shared ones.</summary>
+    public string? EncoderPath { get; }
+
+    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath)
+    {
+        Card = card;
+        Vocabulary = vocabulary;
+        Decoder = decoder;
+        EncoderPath = encoderPath;
+    }
+
+    /// <summary>Reads and checks a bundle.</summary>
+    /// <exception cref="ModelBundleException">A file is missing, changed, broken, or does not fit the others.</exception>
+    public static ModelBundle Load(string folder)
+    {
+        try
+        {
+            var card = ReadCard(folder);
+            var vocabulary = Vocabulary.Load(Path.Combine(folder, VocabularyFile));
+            if (vocabulary.Count != card.Decoder.VocabularySize)
+                throw new ModelBundleException($"{VocabularyFile} of '{card.Name}' has {vocabulary.Count} words, {CardFile} says {card.Decoder.VocabularySize}.");
+            var decoder = CaptionDecoder.Create(card.Decoder);
+            try
+            {
+                LoadWeights(decoder, Path.Combine(folder, DecoderFile));
+            }
+            catch
+            {
+                decoder.Dispose();
+                throw;
+            }
+            decoder.eval();
+            return new ModelBundle(card, vocabulary, decoder, card.Files.ContainsKey(EncoderFile) ? Path.Combine(folder, EncoderFile) : null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException or VocabularyException or JsonException or NotSupportedException)
+        {
+            throw new ModelBundleException($"The model in '{Path.GetFileName(Path.TrimEndingDirectorySeparator(folder))}' cannot be loaded: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads <c>model.json</c> and checks every file against it, without loading weights.</summary>
+    /// <exception cref="ModelBundleException">A file is missing or changed, or the card is out of range.</exception>
+    public static ModelCard ReadCard(string folder)
+    {
+        string path = Path.Combine(folder, CardFile);
+        if (!File.Exists(path))
+            throw new ModelBundleException($"There is no {CardFile} in '{folder}'.");
+        if (new FileInfo(path).Length > MaxJsonBytes)
+            throw new ModelBundleException($"{CardFile} is larger than {MaxJsonBytes} bytes.");
+        byte[] json = File.ReadAllBytes(path);
+        ModelCard card;
+        try
+        {
+            card = JsonSerializer.Deserialize<ModelCard>(json, s_json) ?? throw new ModelBundleException($"{CardFile} is null.");
+        }
+        catch (JsonException e)
+        {
+            throw new ModelBundleException($"{CardFile} is not a model card: {e.Message}", e);
+        }
+        CheckName(card.Name);
+        card.Decoder.Check();
+        foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
+        {
+            if (file is not (VocabularyFile or DecoderFile or EncoderFile) || !card.Files.TryGetValue(file, out string? expected))
+                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where there is one, {EncoderFile}; '{file}' does not fit.");
+            string inside = Path.Combine(folder, file);
+            if (!File.Exists(inside))
+                throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
+            string found = FileSha256(inside);
+            if (!string.Equals(found, expected, StringComparison.OrdinalIgnoreCase))
+                throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
+        }
+        return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
+    }
+
+    /// <summary>Saves a bundle: written to a temporary folder beside the place, made durable, then moved there in one step.</summary>
+    /// <param name="folder">Where; what was there before is replaced.</param>
+    /// <param name="card">Files and digest are filled in.</param>
+    /// <param name="vocabulary">The words.</param>
+    /// <param name="decoder">Saved in fp16.</param>
+    /// <param name="encoderPath">Fine-tuned encoder weights to go along, or null.</param>
+    /// <returns>The card as saved.</returns>
+    public static ModelCard Save(string folder, ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath = null)
+    {
+        CheckName(card.Name);
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        string temporary = $"{folder}.{Guid.NewGuid():N}.tmp";
+        Directory.CreateDirectory(temporary);
+        try
+        {
+            vocabulary.Save(Path.Combine(temporary, VocabularyFile));
+            using (var scope = NewDisposeScope())
+            using (no_grad())
+            {
+                Safetensors.Save(Path.Combine(temporary, DecoderFile),
+                    decoder.state_dict().ToDictionary(p => p.Key, p => p.Value.cpu().to(ScalarType.Float16)),
+                    new Dictionary<string, string> { ["format"] = "pt" });
+            }
+            if (encoderPath is not null)
+                File.Copy(encoderPath, Path.Combine(temporary, EncoderFile));
+            card = card with
+            {
+                Decoder = decoder.Options,
+                Files = Directory.GetFiles(temporary).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f)!, FileSha256),
+            };
+            byte[] json = JsonSerializer.SerializeToUtf8Bytes(card, s_json);
+            File.WriteAllBytes(Path.Combine(temporary, CardFile), json);
+            foreach (string file in Directory.GetFiles(temporary))
+                Durable.Sync(file);
+            Durable.Sync(temporary);
+
+            string? old = Directory.Exists(folder) ? $"{folder}.{Guid.NewGuid():N}.old" : null;
+            if (old is not null)
+                Directory.Move(folder, old);
+            Directory.Move(temporary, folder);
+            Durable.Sync(Path.GetDirectoryName(folder)!);
+            if (old is not null)
+                Directory.Delete(old, recursive: true);
+            return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
+        }
+        finally
+        {
+            if (Directory.Exists(temporary))
+                Directory.Delete(temporary, recursive: true);
+        }
+    }
+
+    /// <summary>Copies weights into a decoder, which must have exactly these names and shapes.</summary>
+    /// <exception cref="ModelBundleException">A name or shape does not fit.</exception>
+    public static void LoadWeights(CaptionDecoder decoder, string path)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var weights = Safetensors.Load(path);
+        var state = decoder.state_dict();
+        string[] difference = [.. state.Keys.Except(weights.Keys).Select(k => k + " is missing"), .. weights.Keys.Except(state.Keys).Select(k => k + " is unknown")];
+        if (difference.Length > 0)
+            throw new ModelBundleException($"{Path.GetFileName(path)} does not fit a {decoder.Options.Architecture} decoder: {string.Join(", ", difference)}.");
+        foreach (var (name, parameter) in state)
+        {
+            if (!parameter.shape.AsSpan().SequenceEqual(weights[name].shape))
+                throw new ModelBundleException($"'{name}' in {Path.GetFileName(path)} has shape [{string.Join(", ", weights[name].shape)}], expected [{string.Join(", ", parameter.shape)}].");
+            parameter.copy_(weights[name]);
+        }
+    }
+
+    /// <summary>SHA-256 of a file in lower-case hexadecimal.</summary>
+    public static string FileSha256(string path)
+    {
+        using var stream = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+
+    private static void CheckName(string name)
+    {
+        if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiDigit(c) || char.IsAsciiLetterLower(c) || c is '-' or '_' or '.'))
+            throw new ModelBundleException($"'{name}' is no model name: 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Decoder.Dispose();
+}
+
+/// <summary>What was written stays after a power cut: fsync of files and, where the system has it, of folders.</summary>
+internal static partial class Durable
+{
+    public static void Sync(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            if (OperatingSystem.IsWindows())
+                return;             // NTFS journals renames itself
+            int descriptor = open(path, 0);
+            if (descriptor >= 0)
+            {
+                _ = fsync(descriptor);
+                _ = close(descriptor);
+            }
+            return;
+        }
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite);
+        stream.Flush(flushToDisk: true);
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int open(string path, int flags);
+
+    [LibraryImport("libc")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int fsync(int descriptor);
+
+    [LibraryImport("libc")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int close(int descriptor);
+}

@@ -1,0 +1,26 @@
+namespace CaptionService.Captioning.Training;
+
+/// <summary>
+/// Exit codes of the trainer. Failures are numbered from 100, where neither a shell nor a native abort puts its own:
+/// any other code means that the program did not choose to end.
+/// </summary>
+public static class TrainerExit
+{
+    /// <summary>Done; <c>result.json</c> and the model are there.</summary>
+    public const int Succeeded = 0;
+
+    /// <summary>Asked to stop: a checkpoint was saved, and the same command goes on from it.</summary>
+    public const int Stopped = 100;
+
+    /// <summary>The command line or <c>job.json</c> is wrong.</summary>
+    public const int BadJob = 101;
+
+    /// <summary>The data set is wrong.</summary>
+    public const int BadData = 102;
+
+    /// <summary>Training collapsed: going on is useless.</summary>
+    public const int Collapsed = 103;
+
+    /// <summary>Something unforeseen; the log says what.</summary>
+    public const int Failed = 104;
+}

@@ -1,0 +1,43 @@
+using System.Text.Json;
+
+namespace CaptionService.Captioning.Training;
+
+/// <summary><c>job.json</c>: all a trainer needs to know. Relative paths start at the job's folder.</summary>
+public sealed record TrainingJob
+{
+    /// <summary>Name of the model to be made.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Its version.</summary>
+    public int Version { get; init; } = 1;
+
+    /// <summary>Language of the captions (BCP 47).</summary>
+    public required string Language { get; init; }
+
+    /// <summary>Where the data is.</summary>
+    public required DatasetPaths Data { get; init; }
+
+    /// <summary>How to train.</summary>
+    public TrainingOptions Options { get; init; } = new();
+
+    /// <summary>Folder of the feature cache; jobs over the same photos may share one.</summary>
+    public string Features { get; init; } = "features";
+
+    /// <summary>Number of this attempt; a result carries it.</summary>
+    public int Attempt { get; init; } = 1;
+
+    /// <summary>Camel case, unknown members refused: a misspelt option is an error, not a default.</summary>
+    public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
+    {
+        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
+        AllowDuplicateProperties = false,
+        WriteIndented = true,
+    };
+}
+
+/// <summary>A data set on disk.</summary>
+/// <param name="Photos">Folder of the photos.</param>
+/// <param name="Captions">Token file: <c>photo#k&lt;TAB&gt;caption</c> on each line (Flickr8k, Flickr30k).</param>
+/// <param name="Train">File with the names of the training photos, one a line.</param>
+/// <param name="Dev">File with the names of the development photos, one a line.</param>
+public sealed record DatasetPaths(string Photos, string Captions, string Train, string Dev);

@@ -1,0 +1,142 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+using System.Reflection;
+
+namespace CaptionService.Captioning.Training;
+
+/// <summary>Every option of a training run: default, range and unit, once. Part of <c>job.json</c>.</summary>
+public sealed record TrainingOptions
+{
+    /// <summary>Network: show-and-tell, show-attend-and-tell or top-down.</summary>
+    [AllowedValues("show-and-tell", "show-attend-and-tell", "top-down"), Description("Network of the decoder.")]
+    public string Architecture { get; init; } = "top-down";
+
+    /// <summary>Size of a word vector.</summary>
+    [Range(8, 4096), Description("Size of a word vector.")]
+    public int Embedding { get; init; } = 384;
+
+    /// <summary>Units of each LSTM.</summary>
+    [Range(8, 4096), Description("Units of each LSTM.")]
+    public int Hidden { get; init; } = 512;
+
+    /// <summary>Heads of top-down's attention.</summary>
+    [Range(1, 64), Description("Attention heads (top-down); must divide the hidden units.")]
+    public int Heads { get; init; } = 8;
+
+    /// <summary>Units of show-attend-and-tell's attention.</summary>
+    [Range(8, 4096), Description("Attention units (show-attend-and-tell).")]
+    public int Attention { get; init; } = 384;
+
+    /// <summary>A word must be seen this often in the training captions to be learnt.</summary>
+    [Range(1, 1000), Description("Times a word must be seen in the training captions to be learnt.")]
+    public int MinWordCount { get; init; } = 4;
+
+    /// <summary>Words of a training caption beyond this many are cut.</summary>
+    [Range(4, 200), Description("Words of a training caption that are used; the rest is cut.")]
+    public int MaxCaptionWords { get; init; } = 24;
+
+    /// <summary>Photos of a step; each brings all its captions.</summary>
+    [Range(1, 1024), Description("Photos of a training step; each brings all its captions.")]
+    public int BatchPhotos { get; init; } = 32;
+
+    /// <summary>Passes over the training photos.</summary>
+    [Range(1, 1000), Description("Passes over the training photos.")]
+    public int Epochs { get; init; } = 12;
+
+    /// <summary>Largest learning rate.</summary>
+    [Range(1e-7, 1.0), Description("Largest learning rate.")]
+    public double LearningRate { get; init; } = 8e-4;
+
+    /// <summary>Steps over which the learning rate grows to its largest.</summary>
+    [Range(0, 1_000_000), Description("Steps over which the learning rate grows to its largest.")]
+    public int WarmupSteps { get; init; } = 200;
+
+    /// <summary>How the learning rate falls: cosine, or exponential as in the tutorial.</summary>
+    [AllowedValues("cosine", "exponential"), Description("How the learning rate falls after the warm-up.")]
+    public string Schedule { get; init; } = "cosine";
+
+    /// <summary>Cosine: share of the largest rate left at the end.</summary>
+    [Range(0.0, 1.0), Description("Cosine: share of the largest rate left at the end.")]
+    public double FinalLearningRate { get; init; } = 0.03;
+
+    /// <summary>Exponential: factor per <see cref="DecayEpochs"/>.</summary>
+    [Range(0.01, 1.0), Description("Exponential: factor by which the rate falls in decayEpochs.")]
+    public double DecayRate { get; init; } = 0.95;
+
+    /// <summary>Exponential: epochs in which the rate falls by <see cref="DecayRate"/>.</summary>
+    [Range(0.01, 1000.0), Description("Exponential: epochs in which the rate falls by decayRate.")]
+    public double DecayEpochs { get; init; } = 1;
+
+    /// <summary>Adam's β1.</summary>
+    [Range(0.0, 0.9999), Description("Adam's beta 1.")]
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Adam's β2.</summary>
+    [Range(0.0, 0.99999), Description("Adam's beta 2.")]
+    public double Beta2 { get; init; } = 0.98;
+
+    /// <summary>Gradients are scaled down to this norm.</summary>
+    [Range(0.01, 1000.0), Description("Norm the gradients are clipped to.")]
+    public double GradientNorm { get; init; } = 1;
+
+    /// <summary>Probability mass spread over all words.</summary>
+    [Range(0.0, 0.9), Description("Label smoothing: probability mass spread over all words.")]
+    public double LabelSmoothing { get; init; } = 0.1;
+
+    /// <summary>Share of word vectors' and outputs' values dropped.</summary>
+    [Range(0.0, 0.9), Description("Share of the word vectors' and outputs' values dropped.")]
+    public double Dropout { get; init; } = 0.4;
+
+    /// <summary>Share of words read from the model's own guesses in the last epoch; grows from 0.</summary>
+    [Range(0.0, 1.0), Description("Scheduled sampling: share of words read from the model's own guesses at the end; grows from 0.")]
+    public double ScheduledSampling { get; init; }
+
+    /// <summary>Decay a step of the exponential average of the weights that is validated and saved; 0 = the weights themselves.</summary>
+    [Range(0.0, 0.99999), Description("Decay per step of the averaged weights that are validated and saved; 0 = no averaging.")]
+    public double WeightAverage { get; init; } = 0.998;
+
+    /// <summary>Whether each photo is also seen mirrored (a second feature pass).</summary>
+    [Description("Whether half of the photos a step are seen mirrored; costs a second feature pass.")]
+    public bool Mirror { get; init; }
+
+    /// <summary>Epochs without a better dev CIDEr before the run stops early.</summary>
+    [Range(1, 1000), Description("Epochs without a better dev CIDEr before the run stops early.")]
+    public int Patience { get; init; } = 4;
+
+    /// <summary>Beam width of the validation's search.</summary>
+    [Range(1, 16), Description("Beam width of the validation's search.")]
+    public int ValidationBeamWidth { get; init; } = 3;
+
+    /// <summary>Matrix products: auto (measured), float32 or bfloat16.</summary>
+    [AllowedValues("auto", "float32", "bfloat16"), Description("Number format of the matrix products; auto measures.")]
+    public string Precision { get; init; } = "auto";
+
+    /// <summary>Seconds between checkpoints; one is also written after each epoch.</summary>
+    [Range(1, 86_400), Description("Seconds between checkpoints.")]
+    public int CheckpointSeconds { get; init; } = 120;
+
+    /// <summary>Seed of weights, order, dropout and sampling.</summary>
+    [Range(0, int.MaxValue), Description("Seed of weights, order, dropout and sampling.")]
+    public int Seed { get; init; } = 1;
+
+    /// <exception cref="ValidationException">An option is out of its range; the message names it and the range.</exception>
+    public void Check()
+    {
+        foreach (var property in typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance))
+        {
+            object? value = property.GetValue(this);
+            foreach (var rule in property.GetCustomAttributes<ValidationAttribute>())
+            {
+                if (rule.IsValid(value))
+                    continue;
+                string allowed = rule switch
+                {
+                    RangeAttribute r => $"{r.Minimum} to {r.Maximum}",
+                    AllowedValuesAttribute a => string.Join(", ", a.Values),
+                    _ => "within its limits",
+                };
+                throw new ValidationException($"{char.ToLowerInvariant(property.Name[0])}{property.Name[1..]} is {value}; it must be {allowed}.");
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+using System.Text.Json;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>
+/// Where a run is. With the weights and the optimiser's state it is all there is to resume: learning rate, order of photos,
+/// dropout and sampling are functions of the seed and the step.
+/// </summary>
+internal sealed record Position
+{
+    /// <summary>Steps made.</summary>
+    public long Step { get; init; }
+
+    /// <summary>Sums over the epoch so far.</summary>
+    public double LossSum { get; init; }
+
+    /// <summary>Sum of the negative log-likelihoods over the epoch so far.</summary>
+    public double NllSum { get; init; }
+
+    /// <summary>Best dev CIDEr, its epoch (1, 2, …; 0 = none) and that epoch's scores.</summary>
+    public double BestCider { get; init; } = -1;
+
+    /// <summary>Epoch of the best dev CIDEr.</summary>
+    public int BestEpoch { get; init; }
+
+    /// <summary>Scores of the best epoch.</summary>
+    public IReadOnlyDictionary<string, double> BestScores { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Digest of the job: another job's checkpoint is not resumed.</summary>
+    public string Job { get; init; } = "";
+}
+
+/// <summary><c>checkpoint.safetensors</c>: one file, replaced in one step, so that there is always a whole one.</summary>
+internal static class Checkpoint
+{
+    private const string Name = "checkpoint.safetensors";
+
+    public static void Save(string folder, CaptionDecoder decoder, Adam adam, Position position)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var tensors = decoder.state_dict().ToDictionary(p => "weights." + p.Key, p => p.Value);
+        foreach (var (name, tensor) in adam.State)
+            tensors.Add("adam." + name, tensor);
+        SaveWhole(Path.Combine(folder, Name), tensors, new Dictionary<string, string> { ["position"] = JsonSerializer.Serialize(position) });
+    }
+
+    /// <returns>The position, or null when there is no checkpoint of this job.</returns>
+    public static Position? Load(string folder, CaptionDecoder decoder, Adam adam, string job)
+    {
+        string path = Path.Combine(folder, Name);
+        if (!File.Exists(path))
+            return null;
+        Position position;
+        using (var stream = File.OpenRead(path))
+            position = JsonSerializer.Deserialize<Position>(Safetensors.ReadHeader(stream).Metadata["position"])!;
+        if (position.Job != job)
+            return null;
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var tensors = Safetensors.Load(path);
+        foreach (var (name, parameter) in decoder.state_dict())
+            parameter.copy_(tensors["weights." + name]);
+        adam.Load(adam.State.Keys.ToDictionary(n => n, n => tensors["adam." + n]), position.Step);
+        return position;
+    }
+
+    /// <summary>Keeps the weights of an epoch aside.</summary>
+    public static void SaveBest(string folder, CaptionDecoder decoder, int epoch)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        SaveWhole(BestPath(folder, epoch), decoder.state_dict().ToDictionary(p => p.Key, p => p.Value), null);
+    }
+
+    /// <summary>Where <see cref="SaveBest"/> put an epoch's weights.</summary>
+    public static string BestPath(string folder, int epoch) => Path.Combine(folder, $"best-{epoch}.safetensors");
+
+    /// <summary>Removes the weights of all other epochs.</summary>
+    public static void KeepOnly(string folder, int epoch)
+    {
+        foreach (string file in Directory.GetFiles(folder, "best-*.safetensors"))
+        {
+            if (file != BestPath(folder, epoch))
+                File.Delete(file);
+        }
+    }
+
+    private static void SaveWhole(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata)
+    {
+        Safetensors.Save(path + ".tmp", tensors, metadata);
+        File.Move(path + ".tmp", path, overwrite: true);
+        Durable.Sync(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+}

@@ -1,0 +1,75 @@
+using CaptionService.Captioning.Training;
+
+namespace CaptionService.Trainer;
+
+/// <summary>A data set that cannot be trained on; the message says what to mend.</summary>
+public sealed class DatasetException(string message) : Exception(message);
+
+/// <summary>One photo and its captions.</summary>
+/// <param name="Name">File name, as the caption file has it.</param>
+/// <param name="Path">Where the photo is.</param>
+/// <param name="Captions">As written by people.</param>
+public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<string> Captions);
+
+/// <summary>Photos with captions, split into training and development.</summary>
+public sealed class Dataset
+{
+    /// <summary>Photos to learn from.</summary>
+    public required IReadOnlyList<CaptionedPhoto> Train { get; init; }
+
+    /// <summary>Photos to choose by.</summary>
+    public required IReadOnlyList<CaptionedPhoto> Dev { get; init; }
+
+    /// <summary>Splits by name.</summary>
+    /// <exception cref="DatasetException">There is no such split.</exception>
+    public IReadOnlyList<CaptionedPhoto> Split(string name) => name switch
+    {
+        "train" => Train,
+        "dev" => Dev,
+        _ => throw new DatasetException($"There is no split '{name}': train or dev."),
+    };
+
+    /// <summary>Reads a Flickr-style data set; relative paths start at <paramref name="root"/>.</summary>
+    /// <exception cref="DatasetException">A file is missing or a line is malformed, a split is empty, or the splits overlap.</exception>
+    public static Dataset Load(DatasetPaths paths, string root)
+    {
+        var captions = new Dictionary<string, List<string>>(StringComparer.Ordinal);
+        string file = Path.Combine(root, paths.Captions);
+        int number = 0;
+        foreach (string line in ReadLines(file))
+        {
+            number++;
+            if (string.IsNullOrWhiteSpace(line))
+                continue;
+            int tab = line.IndexOf('\t', StringComparison.Ordinal), hash = line.LastIndexOf('#', Math.Max(tab, 0));
+            if (tab < 0 || hash < 1)
+                throw new DatasetException($"Line {number} of {Path.GetFileName(file)} is not 'photo#k<TAB>caption'.");
+            string name = line[..hash], caption = line[(tab + 1)..].Trim();
+            if (caption.Length == 0)
+                continue;
+            if (!captions.TryGetValue(name, out var list))
+                captions[name] = list = [];
+            list.Add(caption);
+        }
+
+        IReadOnlyList<CaptionedPhoto> Read(string listed) =>
+        [
+            .. ReadLines(Path.Combine(root, listed)).Select(n => n.Trim()).Where(n => n.Length > 0 && captions.ContainsKey(n))
+                .Distinct(StringComparer.Ordinal)
+                .Select(n => new CaptionedPhoto(n, Path.Combine(root, paths.Photos, n), captions[n])),
+        ];
+        var dataset = new Dataset { Train = Read(paths.Train), Dev = Read(paths.Dev) };
+        if (dataset.Train.Count == 0 || dataset.Dev.Count == 0)
+            throw new DatasetException($"The data set has {dataset.Train.Count} training and {dataset.Dev.Count} development photos with captions; both must have some.");
+        var missing = dataset.Train.Concat(dataset.Dev).Where(p => !File.Exists(p.Path)).Select(p => p.Name).ToArray();
+        if (missing.Length > 0)
+            throw new DatasetException($"{missing.Length} photos are missing, {string.Join(", ", missing.Take(5))} among them.");
+        var both = dataset.Train.Select(p => p.Name).Intersect(dataset.Dev.Select(p => p.Name)).ToArray();
+        if (both.Length > 0)
+            throw new DatasetException($"{both.Length} photos are in both splits, {string.Join(", ", both.Take(5))} among them: the scores would flatter.");
+        return dataset;
+    }
+
+    private static IEnumerable<string> ReadLines(string path) =>
+        File.Exists(path) ? File.ReadLines(path) : throw new DatasetException($"'{path}' is missing.");
+}

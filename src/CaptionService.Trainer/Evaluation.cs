@@ -1,0 +1,44 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Text.Json;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Training;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>The <c>evaluate</c> verb: a model's searched captions over a split, scored.</summary>
+internal static class Evaluation
+{
+    public static int Run(string modelFolder, string jobFile, string[] options, Progress progress, CancellationToken stop)
+    {
+        string split = "dev";
+        var search = new BeamSearchOptions { NoRepeatNgram = CaptionOptions.NoRepeatNgram };
+        for (int i = 0; i < options.Length; i += 2)
+        {
+            string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
+            switch (options[i])
+            {
+                case "--split": split = value; break;
+                case "--beam": search = search with { Width = int.Parse(value, CultureInfo.InvariantCulture) }; break;
+                case "--length-normalization": search = search with { LengthNormalization = double.Parse(value, CultureInfo.InvariantCulture) }; break;
+                case "--no-repeat": search = search with { NoRepeatNgram = int.Parse(value, CultureInfo.InvariantCulture) }; break;
+                default: throw new ValidationException($"Unknown option {options[i]}.");
+            }
+        }
+
+        var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(jobFile), TrainingJob.Json)!;
+        string root = Path.GetDirectoryName(Path.GetFullPath(jobFile))!;
+        var dataset = Dataset.Load(job.Data, root);
+        var photos = dataset.Split(split);
+        using var bundle = ModelBundle.Load(modelFolder);
+        using var features = FeatureCache.Open(Path.Combine(root, job.Features), photos, bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
+        var tokenizer = Tokenizer.For(bundle.Card.Language);
+        var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
+        bundle.Decoder.to(TorchRuntime.Device);
+        using var frozen = bundle.Decoder.Freeze(ScalarType.Float32);
+        var scores = new Validation(photos, features, known, bundle.Vocabulary, tokenizer).Run(frozen, search);
+        Console.WriteLine(scores);
+        return TrainerExit.Succeeded;
+    }
+}

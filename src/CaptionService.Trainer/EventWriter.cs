@@ -1,0 +1,60 @@
+using System.Text.Json;
+using CaptionService.Captioning.Training;
+
+namespace CaptionService.Trainer;
+
+/// <summary>
+/// Writes <c>events.jsonl</c>: numbered without gaps over all attempts. A resumed run makes the same steps again and would
+/// report them again: an event about a step that is in the file already is left out.
+/// </summary>
+internal sealed class EventWriter : IDisposable
+{
+    private readonly FileStream _file;
+    private readonly TimeProvider _time;
+    private readonly Dictionary<string, long> _last = [];        // type → greatest step written
+    private long _id;
+
+    public EventWriter(string path, TimeProvider time)
+    {
+        _time = time;
+        _file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        long end = 0;
+        using (var reader = new StreamReader(_file, leaveOpen: true))
+        {
+            string text = reader.ReadToEnd();
+            foreach (string line in text.Split('\n'))
+            {
+                if (end + line.Length >= text.Length)
+                    break;                                      // no line feed: cut by a crash, written again below
+                var e = JsonSerializer.Deserialize<TrainingEvent>(line, TrainingEvent.Json)!;
+                _id = e.Id;
+                if (e.Data.TryGetProperty("step", out var step))
+                    _last[e.Type] = Math.Max(_last.GetValueOrDefault(e.Type, -1), step.GetInt64());
+                end += line.Length + 1;
+            }
+            end = System.Text.Encoding.UTF8.GetByteCount(text.AsSpan(0, (int)end));
+        }
+        _file.SetLength(end);
+        _file.Seek(end, SeekOrigin.Begin);
+    }
+
+    /// <summary>Appends an event of no particular step.</summary>
+    public void Write(string type, object data)
+    {
+        var e = new TrainingEvent(++_id, _time.GetUtcNow(), type, JsonSerializer.SerializeToElement(data, TrainingEvent.Json));
+        _file.Write(JsonSerializer.SerializeToUtf8Bytes(e, TrainingEvent.Json));
+        _file.WriteByte((byte)'\n');
+        _file.Flush();
+    }
+
+    /// <summary>Appends an event of a step, once; <paramref name="data"/> must carry the step too.</summary>
+    public void WriteOnce(string type, long step, object data)
+    {
+        if (_last.GetValueOrDefault(type, -1) >= step)
+            return;
+        _last[type] = step;
+        Write(type, data);
+    }
+
+    public void Dispose() => _file.Dispose();
+}

@@ -1,0 +1,32 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>Losses with their gradients written out: one softmax serves both, and nothing is kept for autograd.</summary>
+internal static class Losses
+{
+    /// <summary>
+    /// Cross-entropy with label smoothing (Szegedy et al. 2016), the mean over places: the target distribution is
+    /// 1 - ε at the true word plus ε/V everywhere.
+    /// </summary>
+    /// <param name="logits">(M, V), any float type.</param>
+    /// <param name="targets">(M) int64.</param>
+    /// <param name="smoothing">ε.</param>
+    /// <returns>The loss and the mean negative log-likelihood, as 0-d tensors, and the gradient of the loss, (M, V) in the logits' type.</returns>
+    public static (Tensor Loss, Tensor NegativeLogLikelihood, Tensor Gradient) CrossEntropy(Tensor logits, Tensor targets, double smoothing)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        long m = logits.shape[0], v = logits.shape[1];
+        using Scalar share = smoothing / v, truth = -(1 - smoothing), mean = 1.0 / m, one = 1.0;
+        var logP = logits.detach().to(ScalarType.Float32).log_softmax(-1);                  // (M, V)
+        var index = targets.unsqueeze(1);
+        var nll = logP.gather(1, index).mean().neg();
+        var loss = nll.mul(-truth.ToDouble()).sub(logP.mean().mul(smoothing));
+        var gradient = logP.exp_().sub_(share);                                            // softmax - target, over M
+        gradient.scatter_add_(1, index, full(m, 1, -(1 - smoothing), ScalarType.Float32, logits.device));
+        gradient = gradient.mul_(mean).to(logits.dtype);
+        return scope.MoveToOuter(loss, nll, gradient);
+    }
+}

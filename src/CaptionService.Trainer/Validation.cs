@@ -1,0 +1,87 @@
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Metrics;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>Scores of searched captions over a split.</summary>
+/// <param name="Bleu">BLEU-1 to BLEU-4 of the corpus, 0..1.</param>
+/// <param name="Cider">CIDEr as the COCO evaluation reports it, 0..10.</param>
+/// <param name="RougeL">0..1.</param>
+/// <param name="Length">Words a caption.</param>
+/// <param name="Distinct">Different captions over photos, 0..1.</param>
+/// <param name="Verbatim">Share of captions that stand word for word in the training set, 0..1.</param>
+/// <param name="Unended">Captions cut at the greatest length.</param>
+/// <param name="Captions">The captions, one a photo in order, tokenised.</param>
+public sealed record Scores(double[] Bleu, double Cider, double RougeL, double Length, double Distinct, double Verbatim, int Unended,
+    IReadOnlyList<IReadOnlyList<string>> Captions)
+{
+    /// <summary>The figures by name, for events and model cards.</summary>
+    public IReadOnlyDictionary<string, double> Figures => new Dictionary<string, double>
+    {
+        ["bleu1"] = Bleu[0], ["bleu2"] = Bleu[1], ["bleu3"] = Bleu[2], ["bleu4"] = Bleu[3], ["cider"] = Cider, ["rougeL"] = RougeL,
+        ["length"] = Length, ["distinct"] = Distinct, ["verbatim"] = Verbatim, ["unended"] = Unended,
+    };
+
+    /// <summary>One line, in the percent that papers use.</summary>
+    public override string ToString() =>
+        $"B-1..4 {string.Join(' ', Bleu.Select(b => (100 * b).ToString("F1")))}  CIDEr {100 * Cider:F1}  ROUGE-L {100 * RougeL:F1}  " +
+        $"length {Length:F1}  distinct {100 * Distinct:F1} %  verbatim {100 * Verbatim:F1} %  unended {Unended}";
+}
+
+/// <summary>Searches a caption for each photo of a split and scores it against people's.</summary>
+internal sealed class Validation
+{
+    private const int Batch = 50;       // photos searched together
+
+    private readonly FeatureCache _features;
+    private readonly IReadOnlyList<string>[][] _references;
+    private readonly Cider<string> _cider;
+    private readonly HashSet<string> _training;
+    private readonly Vocabulary _vocabulary;
+
+    /// <param name="photos">The split.</param>
+    /// <param name="features">Its features, row by row.</param>
+    /// <param name="training">Captions of the training split, tokenised and joined by spaces.</param>
+    /// <param name="vocabulary">The model's words.</param>
+    /// <param name="tokenizer">The language's.</param>
+    public Validation(IReadOnlyList<CaptionedPhoto> photos, FeatureCache features, HashSet<string> training, Vocabulary vocabulary, Tokenizer tokenizer)
+    {
+        _features = features;
+        _references = [.. photos.Select(p => p.Captions.Select(tokenizer.Tokenize).ToArray())];
+        _cider = new Cider<string>(_references);
+        _training = training;
+        _vocabulary = vocabulary;
+    }
+
+    /// <summary>Scores a decoder.</summary>
+    /// <param name="decoder">Ready for search.</param>
+    /// <param name="options">How to search; the best hypothesis is scored.</param>
+    public Scores Run(FrozenDecoder decoder, BeamSearchOptions options)
+    {
+        var captions = new List<IReadOnlyList<string>>();
+        int unended = 0;
+        foreach (int[] rows in Enumerable.Range(0, _references.Length).Chunk(Batch))
+        {
+            using var features = _features.Rows(rows);
+            using var onDevice = features.to(TorchRuntime.Device);
+            using var state = decoder.Start(onDevice);
+            foreach (var found in BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device))
+            {
+                unended += found[0].Ended ? 0 : 1;
+                captions.Add([.. found[0].Words.Select(id => _vocabulary.Display(id).ToLowerInvariant())]);
+            }
+        }
+        string[] sentences = [.. captions.Select(c => string.Join(' ', c))];
+        return new Scores(
+            Bleu.Corpus(captions, _references),
+            captions.Select((c, i) => _cider.Score(c, _references[i])).Average(),
+            captions.Select((c, i) => RougeL.Score(c, _references[i])).Average(),
+            captions.Average(c => c.Count),
+            (double)sentences.Distinct().Count() / sentences.Length,
+            (double)sentences.Count(_training.Contains) / sentences.Length,
+            unended,
+            captions);
+    }
+}

@@ -1,0 +1,391 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+using System.Text;
+using NetVips;
+using Xunit;
+
+namespace CaptionService.Captioning.Tests;
+
+public class PhotoTests
+{
+    public static TheoryData<string> Formats => ["jpeg", "progressive jpeg", "png", "interlaced png", "webp", "lossless webp", "gif"];
+
+    [Theory]
+    [InlineData("astronaut")]
+    [InlineData("cat")]
+    [InlineData("coffee")]
+    [InlineData("temple")]
+    public void A_photo_of_the_encoders_size_keeps_every_pixel(string name)
+    {
+        byte[] png = Sample($"224/{name}.png");
+        Assert.Equal(Image.NewFromBuffer(png).WriteToMemory<byte>(), Photo.Decode(png).Pixels.ToArray());
+    }
+
+    [Theory]
+    [InlineData("astronaut")]
+    [InlineData("cat")]
+    [InlineData("coffee")]
+    public void A_photo_looks_like_the_copy_that_another_program_stretched(string name) =>
+        AssertClose(Photo.Decode(Sample($"224/{name}.png")).Pixels, Photo.Decode(Sample($"{name}.jpg")).Pixels, mean: 2.5);
+
+    [Theory, MemberData(nameof(Formats))]
+    public void Every_format_gives_the_same_photo(string format)
+    {
+        Image cat = Cat();
+        Photo photo = Photo.Decode(Save(cat, format));
+        Assert.Equal((451, 300, Photo.Side * Photo.Side * 3), (photo.Width, photo.Height, photo.Pixels.Length));
+        AssertClose(Photo.Decode(cat.PngsaveBuffer()).Pixels, photo.Pixels, mean: format == "gif" ? 6 : 2);
+    }
+
+    [Fact]
+    public void A_large_photo_is_decoded_small_with_the_same_result()
+    {
+        Image large = Cat().Resize(4000 / 451.0, vscale: 3000 / 300.0).CopyMemory();
+        byte[] jpeg = large.JpegsaveBuffer(q: 95);
+        Photo whole = Photo.Decode(Image.NewFromBuffer(jpeg).PngsaveBuffer(compression: 1));
+        Photo shrunk = Photo.Decode(jpeg);
+        Assert.Equal((4000, 3000), (shrunk.Width, shrunk.Height));
+        AssertClose(whole.Pixels, shrunk.Pixels, mean: 0.6, most: 8);
+        foreach (double part in (double[])[0.1, 0.5, 0.99])
+            AssertRejected("broken_photo", jpeg.AsMemory(0, (int)(jpeg.Length * part)));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(7)]
+    [InlineData(8)]
+    public void Every_orientation_is_turned_upright(int orientation)
+    {
+        foreach (Image upright in (Image[])[Image.NewFromBuffer(Sample("224/cat.png")), Cat()])
+        {
+            Image turned = orientation switch
+            {
+                2 => upright.FlipHor(),
+                3 => upright.Rot180(),
+                4 => upright.FlipVer(),
+                5 => upright.Rot90().FlipHor(),
+                6 => upright.Rot270(),
+                7 => upright.Rot270().FlipHor(),
+                8 => upright.Rot90(),
+                _ => upright,
+            };
+            Image tagged = turned.Mutate(image => image.Set(GValue.GIntType, "orientation", orientation));
+            Photo expected = Photo.Decode(upright.PngsaveBuffer());
+            foreach (string format in (string[])["png", "lossless webp", "jpeg"])
+            {
+                Photo photo = Photo.Decode(Save(tagged, format));
+                Assert.Equal((upright.Width, upright.Height), (photo.Width, photo.Height));
+                if (upright.Width == Photo.Side && format != "jpeg")
+                    Assert.Equal(expected.Pixels.ToArray(), photo.Pixels.ToArray());
+                else
+                    AssertClose(expected.Pixels, photo.Pixels, mean: format == "jpeg" ? 2 : 0.3);   // columns first rounds otherwise than rows first
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(0, 255, 255, 255)]
+    [InlineData(51, 244, 214, 208)]   // a fifth of (200, 50, 20), the rest white
+    [InlineData(255, 200, 50, 20)]
+    public void Transparency_becomes_white(int alpha, int red, int green, int blue)
+    {
+        AssertColour(Solid(200, 50, 20, alpha).PngsaveBuffer(), red, green, blue);
+        AssertColour(Solid(200, 50, 20, alpha).WebpsaveBuffer(lossless: true, exact: true), red, green, blue);
+        Image deep = (Solid(200, 50, 20, alpha) * 257).Cast(Enums.BandFormat.Ushort).Copy(interpretation: Enums.Interpretation.Rgb16);
+        AssertColour(deep.PngsaveBuffer(), red, green, blue);
+    }
+
+    [Fact]
+    public void A_transparent_gif_becomes_white() => AssertColour(Solid(200, 50, 20, 0).GifsaveBuffer(), 255, 255, 255);
+
+    [Fact]
+    public void Sixteen_bits_become_eight()
+    {
+        Image colour = (Solid(10, 128, 250) * 257).Cast(Enums.BandFormat.Ushort).Copy(interpretation: Enums.Interpretation.Rgb16);
+        AssertColour(colour.PngsaveBuffer(), 10, 128, 250);
+        Image grey = (Solid(90) * 257).Cast(Enums.BandFormat.Ushort).Copy(interpretation: Enums.Interpretation.Grey16);
+        AssertColour(grey.PngsaveBuffer(), 90, 90, 90);
+    }
+
+    [Fact]
+    public void Grey_becomes_three_equal_channels()
+    {
+        AssertColour(Solid(90).PngsaveBuffer(), 90, 90, 90);
+        AssertColour(Solid(90).JpegsaveBuffer(q: 100), 90, 90, 90);
+        AssertColour(Solid(90, 51).Copy(interpretation: Enums.Interpretation.Bw).PngsaveBuffer(), 222, 222, 222);
+        AssertColour(Solid(255).PngsaveBuffer(bitdepth: 1), 255, 255, 255);
+    }
+
+    [Fact]
+    public void A_palette_is_looked_up()
+    {
+        byte[] palette = Cat().PngsaveBuffer(palette: true);
+        Assert.Equal(3, palette[25]);   // the colour type of IHDR
+        AssertClose(Photo.Decode(Cat().PngsaveBuffer()).Pixels, Photo.Decode(palette).Pixels, mean: 6);
+    }
+
+    [Fact]
+    public void Cmyk_becomes_rgb()
+    {
+        Image cmyk = Cat().IccTransform("cmyk", inputProfile: "srgb");
+        byte[] jpeg = cmyk.JpegsaveBuffer(q: 95);
+        byte[] bare = cmyk.JpegsaveBuffer(q: 95, keep: Enums.ForeignKeep.None);   // no profile: a general one is assumed
+        Assert.Equal(4, Image.NewFromBuffer(bare).Bands);
+        ReadOnlyMemory<byte> expected = Photo.Decode(Cat().PngsaveBuffer()).Pixels;
+        AssertClose(expected, Photo.Decode(jpeg).Pixels, mean: 6);
+        AssertClose(expected, Photo.Decode(bare).Pixels, mean: 6);
+    }
+
+    [Fact]
+    public void A_colour_profile_is_applied()
+    {
+        Image wide = Cat().IccTransform("p3", inputProfile: "srgb");
+        ReadOnlyMemory<byte> expected = Photo.Decode(Cat().PngsaveBuffer()).Pixels;
+        Assert.True(MeanDifference(expected, Photo.Decode(wide.PngsaveBuffer(keep: Enums.ForeignKeep.None)).Pixels) > 3);
+        AssertClose(expected, Photo.Decode(wide.PngsaveBuffer()).Pixels, mean: 1.5);
+        AssertClose(expected, Photo.Decode(wide.JpegsaveBuffer(q: 95)).Pixels, mean: 2);
+    }
+
+    [Fact]
+    public void A_broken_colour_profile_is_passed_over()
+    {
+        byte[] profile = Cat().IccTransform("p3", inputProfile: "srgb").Get("icc-profile-data") as byte[] ?? [];
+        foreach (byte[] broken in (byte[][])[[1, 2, 3], profile[..(profile.Length / 2)], new byte[500]])
+        {
+            Image tagged = Cat().Mutate(image => image.Set(GValue.BlobType, "icc-profile-data", broken));
+            AssertClose(Photo.Decode(Cat().JpegsaveBuffer(q: 95)).Pixels, Photo.Decode(tagged.JpegsaveBuffer(q: 95)).Pixels, mean: 1.5);
+        }
+        // A profile of another colour space than the picture's.
+        Image grey = Solid(90).Mutate(image => image.Set(GValue.BlobType, "icc-profile-data", profile));
+        AssertColour(grey.JpegsaveBuffer(q: 100), 90, 90, 90);
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(1, 5000)]
+    [InlineData(5000, 1)]
+    [InlineData(30_000, 3)]
+    [InlineData(3, 30_000)]
+    [InlineData(223, 225)]
+    [InlineData(449, 447)]
+    public void Any_shape_is_stretched_to_the_square(int width, int height)
+    {
+        Image solid = Solid(200, 50, 20).Embed(0, 0, width, height, extend: Enums.Extend.Copy);
+        foreach (string format in (string[])["png", "interlaced png", "jpeg"])
+        {
+            Photo photo = Photo.Decode(Save(solid, format));
+            Assert.Equal((width, height), (photo.Width, photo.Height));
+            AssertColour(photo, 200, 50, 20);
+        }
+    }
+
+    [Theory, MemberData(nameof(Formats))]
+    public void A_photo_cut_short_is_broken(string format)
+    {
+        byte[] photo = Save(Cat(), format);
+        foreach (double part in (double[])[0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+            AssertRejected("broken_photo", photo.AsMemory(0, (int)(photo.Length * part)));
+    }
+
+    [Theory, MemberData(nameof(Formats))]
+    public void No_damage_escapes_the_named_error(string format)
+    {
+        byte[] original = Save(Cat().Resize(0.1), format);
+        var random = new Random(20_240_603);
+        int rejected = 0;
+        for (int i = 0; i < 400; i++)
+        {
+            try
+            {
+                Assert.Equal(Photo.Side * Photo.Side * 3, Photo.Decode(Mutations.Of(original, [0, 1, 255, 254], random)).Pixels.Length);
+            }
+            catch (PhotoRejectedException)
+            {
+                rejected++;
+            }
+        }
+        Assert.InRange(rejected, 1, 400);
+    }
+
+    [Fact]
+    public void No_bytes_are_empty() => AssertRejected("empty", default);
+
+    [Fact]
+    public void A_long_file_is_refused_unread()
+    {
+        PhotoRejectedException refused = AssertRejected("too_many_bytes", new byte[PhotoLimits.MaxBytes + 1]);
+        Assert.Equal((PhotoLimits.MaxBytes + 1, PhotoLimits.MaxBytes), (refused.Found, refused.Limit));
+        Assert.Contains("20000001 bytes", refused.Message);
+        Assert.Contains("20000000", refused.Message);
+    }
+
+    [Theory]
+    [InlineData("%PDF-1.7\n", "a PDF")]
+    [InlineData("<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>", "SVG")]
+    [InlineData("<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "SVG")]
+    [InlineData("II*\0\u0008\0\0\0", "a TIFF")]
+    [InlineData("BM\0\0\0\0", "a BMP")]
+    [InlineData("\0\0\0\u0018ftypheic\0\0\0\0mif1heic", "a HEIC")]
+    [InlineData("\0\0\0\u0018ftypavif\0\0\0\0mif1avif", "an AVIF")]
+    [InlineData("\0\0\0\u0018ftypisom\0\0\0\0", "a video")]
+    [InlineData("RIFF\0\0\0\0WAVE", "something else")]
+    [InlineData("a cat on a mat", "something else")]
+    [InlineData("\u0001", "something else")]
+    public void What_is_no_photo_is_named(string bytes, string what) =>
+        Assert.Contains(what, AssertRejected("not_a_photo", Encoding.Latin1.GetBytes(bytes)).Message);
+
+    [Fact]
+    public void Decoders_of_other_formats_are_blocked()
+    {
+        Photo.Decode(Sample("cat.jpg"));
+        Assert.Throws<VipsException>(() => Image.NewFromBuffer(Cat().TiffsaveBuffer()));
+        Assert.Throws<VipsException>(() => Image.NewFromBuffer("<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"));
+    }
+
+    [Fact]
+    public void A_pixel_bomb_is_refused_from_its_header()
+    {
+        byte[] bomb = Png(width: 30_000, height: 30_000, bits: 1, colourType: 0, interlaced: false, rows: new byte[30_000 * (30_000 / 8 + 1)]);
+        Assert.InRange(bomb.Length, 50_000, 200_000);
+        PhotoRejectedException refused = AssertRejected("too_many_pixels", bomb);
+        Assert.Equal((900_000_000, PhotoLimits.MaxPixels), (refused.Found, refused.Limit));
+    }
+
+    // The headers alone: had a pixel been asked for, these would be broken photos.
+    [Theory]
+    [InlineData(30_001, 1, 8, false, "too_many_pixels")]
+    [InlineData(1, 30_001, 8, false, "too_many_pixels")]
+    [InlineData(10_000, 5_001, 8, false, "too_many_pixels")]
+    [InlineData(10_000, 5_000, 8, false, "broken_photo")]
+    [InlineData(5_010, 5_000, 16, true, "too_much_memory")]
+    [InlineData(5_000, 5_000, 16, true, "broken_photo")]
+    [InlineData(5_010, 5_000, 16, false, "broken_photo")]
+    public void Limits_hold_for_png(int width, int height, byte bits, bool interlaced, string code) =>
+        AssertRejected(code, Png(width, height, bits, colourType: 6, interlaced, rows: [0]));
+
+    [Theory]
+    [InlineData("jpeg", 7_000, 7_000, null)]
+    [InlineData("jpeg", 7_100, 7_100, "too_many_pixels")]
+    [InlineData("progressive jpeg", 5_700, 5_700, null)]
+    [InlineData("progressive jpeg", 5_800, 5_800, "too_much_memory")]
+    public void Limits_hold_for_jpeg(string format, ushort width, ushort height, string? code)
+    {
+        byte[] jpeg = Save(Cat(), format);
+        int frame = jpeg.AsSpan().IndexOf([(byte)0xFF, format == "jpeg" ? (byte)0xC0 : (byte)0xC2]);
+        BinaryPrimitives.WriteUInt16BigEndian(jpeg.AsSpan(frame + 5), height);
+        BinaryPrimitives.WriteUInt16BigEndian(jpeg.AsSpan(frame + 7), width);
+        if (code is null)
+            Photo.Decode(jpeg);   // what an ended JPEG leaves out is grey
+        else
+            AssertRejected(code, jpeg);
+    }
+
+    [Fact]
+    public void Many_threads_decode_at_once()
+    {
+        string[] names = ["astronaut", "cat", "coffee", "flower", "rocket", "temple"];
+        var expected = names.ToDictionary(name => name, name => Photo.Decode(Sample(name + ".jpg")).Pixels.ToArray());
+        Parallel.For(0, 60, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
+        {
+            string name = names[i % names.Length];
+            Assert.Equal(expected[name], Photo.Decode(Sample(name + ".jpg")).Pixels.ToArray());
+            AssertRejected("broken_photo", Sample(name + ".jpg").AsMemory(0, 10_000));
+        });
+    }
+
+    private static byte[] Sample(string name) => File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name));
+
+    private static Image Cat() => Image.NewFromBuffer(Sample("cat.jpg"));
+
+    private static byte[] Save(Image image, string format) => format switch
+    {
+        "jpeg" => image.JpegsaveBuffer(q: 95),
+        "progressive jpeg" => image.JpegsaveBuffer(q: 95, interlace: true),
+        "png" => image.PngsaveBuffer(),
+        "interlaced png" => image.PngsaveBuffer(interlace: true),
+        "webp" => image.WebpsaveBuffer(q: 95),
+        "lossless webp" => image.WebpsaveBuffer(lossless: true),
+        "gif" => image.GifsaveBuffer(),
+        _ => throw new ArgumentOutOfRangeException(nameof(format), format, null),
+    };
+
+    /// <summary>9×9 pixels of one colour: one channel is grey, three RGB, four RGB and alpha.</summary>
+    private static Image Solid(params int[] channels) =>
+        (Image.Black(9, 9) + channels.Select(channel => (double)channel).ToArray()).Cast(Enums.BandFormat.Uchar)
+            .Copy(interpretation: channels.Length < 3 ? Enums.Interpretation.Bw : Enums.Interpretation.Srgb);
+
+    /// <summary>A PNG by hand: https://www.w3.org/TR/png/.</summary>
+    private static byte[] Png(int width, int height, byte bits, byte colourType, bool interlaced, byte[] rows)
+    {
+        var png = new MemoryStream();
+        png.Write([0x89, .. "PNG"u8, 13, 10, 26, 10]);
+        var header = new byte[13];
+        BinaryPrimitives.WriteInt32BigEndian(header, width);
+        BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(4), height);
+        (header[8], header[9], header[12]) = (bits, colourType, interlaced ? (byte)1 : (byte)0);
+        var data = new MemoryStream();
+        using (var zlib = new ZLibStream(data, CompressionLevel.Optimal, leaveOpen: true))
+            zlib.Write(rows);
+        Chunk("IHDR"u8, header);
+        Chunk("IDAT"u8, data.ToArray());
+        Chunk("IEND"u8, []);
+        return png.ToArray();
+
+        void Chunk(ReadOnlySpan<byte> type, byte[] content)
+        {
+            Span<byte> number = stackalloc byte[4];
+            BinaryPrimitives.WriteInt32BigEndian(number, content.Length);
+            png.Write(number);
+            png.Write(type);
+            png.Write(content);
+            BinaryPrimitives.WriteUInt32BigEndian(number, Crc([.. type, .. content]));
+            png.Write(number);
+        }
+    }
+
+    private static uint Crc(byte[] bytes)
+    {
+        uint crc = uint.MaxValue;
+        foreach (byte value in bytes)
+        {
+            crc ^= value;
+            for (int bit = 0; bit < 8; bit++)
+                crc = (crc >> 1) ^ (0xEDB88320 & (0 - (crc & 1)));
+        }
+        return ~crc;
+    }
+
+    private static PhotoRejectedException AssertRejected(string code, ReadOnlyMemory<byte> bytes)
+    {
+        var rejected = Assert.Throws<PhotoRejectedException>(() => Photo.Decode(bytes));
+        Assert.Equal(code, rejected.Code);
+        return rejected;
+    }
+
+    private static void AssertColour(byte[] photo, int red, int green, int blue) => AssertColour(Photo.Decode(photo), red, green, blue);
+
+    private static void AssertColour(Photo photo, int red, int green, int blue)
+    {
+        int[] expected = [red, green, blue];
+        byte[] pixels = photo.Pixels.ToArray();
+        Assert.Equal(Photo.Side * Photo.Side * 3, pixels.Length);
+        for (int i = 0; i < pixels.Length; i++)
+            Assert.InRange(pixels[i], expected[i % 3] - 2, expected[i % 3] + 2);   // JPEG rounds
+    }
+
+    private static void AssertClose(ReadOnlyMemory<byte> expected, ReadOnlyMemory<byte> actual, double mean, int most = 255)
+    {
+        Assert.InRange(MeanDifference(expected, actual), 0, mean);
+        Assert.InRange(Differences(expected, actual).Max(), 0, most);
+    }
+
+    private static double MeanDifference(ReadOnlyMemory<byte> a, ReadOnlyMemory<byte> b) => Differences(a, b).Average();
+
+    private static IEnumerable<int> Differences(ReadOnlyMemory<byte> a, ReadOnlyMemory<byte> b) =>
+        a.ToArray().Zip(b.ToArray(), (x, y) => Math.Abs(x - y));
+}
