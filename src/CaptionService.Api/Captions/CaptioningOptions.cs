@@ -20,7 +20,7 @@ public sealed class CaptioningOptions
 
     /// <summary>Folder of the model bundle. Default: the English model that is shipped with the program.</summary>
     [Required]
-    public string ModelFolder { get; init; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "flickr8k-en");
+    public string ModelFolder { get; init; } = Captioner.DefaultModelFolder;
 
     /// <summary>Most photos in one batch: 1 to 64. More gains little on a CPU and makes each caller of the batch wait longer.</summary>
     [Range(1, 64)]

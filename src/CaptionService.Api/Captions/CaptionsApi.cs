@@ -87,7 +87,7 @@ public sealed record CaptionsResponse(ModelReference Model, IReadOnlyList<PhotoR
 /// <summary>Which model, exactly.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Version">Its version.</param>
-/// <param name="Digest">SHA-256 of its files.</param>
+/// <param name="Digest">SHA-256 of its <c>model.json</c>, which names every file's own.</param>
 public sealed record ModelReference(string Name, int Version, string Digest);
 
 /// <summary>One photo's captions, or its problem.</summary>
