@@ -40,6 +40,7 @@ internal sealed class CaptionRequestReader : IDisposable
         var options = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         foreach ((string name, StringValues values) in request.Query)
         {
+            RequestedOptions.CheckName(name);
             options[name] = values.ToString();
         }
 
@@ -95,6 +96,7 @@ internal sealed class CaptionRequestReader : IDisposable
                 }
                 else
                 {
+                    RequestedOptions.CheckName(field);
                     if (!fields.Add(field))
                     {
                         throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is in the form twice.");
@@ -144,6 +146,7 @@ internal sealed class CaptionRequestReader : IDisposable
         }
         foreach ((string name, JsonElement value) in body?.Options ?? [])
         {
+            RequestedOptions.CheckName(name);
             options[name] = value.ValueKind switch
             {
                 JsonValueKind.String => value.GetString()!,

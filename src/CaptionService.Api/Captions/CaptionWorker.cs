@@ -78,6 +78,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         try
         {
             long started = _time.GetTimestamp();
+            TorchRuntime.Configure();
             using Captioner captioner = Captioner.Load(_options.ModelFolder);
             captioner.Caption([Photo.Decode(WarmUpPhoto)], [new CaptionOptions()]);
             _models.Activate(captioner.Model);
@@ -146,11 +147,12 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         }
     }
 
-    // libtorch has no type for it that reaches .NET; its message is the same on CUDA and on the CPU's allocator.
+    // libtorch's error has no type of its own in .NET: CUDA says the first, the CPU's allocators the others.
     private static bool IsOutOfMemory(Exception failure) =>
-        failure is InsufficientMemoryException or OutOfMemoryException
+        failure is OutOfMemoryException
         || failure.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase)
-        || failure.Message.Contains("not enough memory", StringComparison.OrdinalIgnoreCase);
+        || failure.Message.Contains("not enough memory", StringComparison.OrdinalIgnoreCase)
+        || failure.Message.Contains("can't allocate memory", StringComparison.OrdinalIgnoreCase);
 
     private static partial class Log
     {

@@ -42,15 +42,20 @@ internal sealed record RequestedOptions(CaptionOptions Search, string? Model, bo
 
     private static readonly string[] Names = [.. NumberOption.All.Select(option => option.Name), ModelName, IncludeName];
 
-    /// <summary>Reads options as text. Empty values count as not given, as forms send them.</summary>
-    /// <exception cref="ProblemException">One is unknown or out of range.</exception>
+    /// <summary>Refuses a name that no option has.</summary>
+    /// <exception cref="ProblemException">There is no such option.</exception>
+    public static void CheckName(string name)
+    {
+        if (!Names.Contains(name, StringComparer.OrdinalIgnoreCase))
+        {
+            throw Invalid($"There is no option '{Shorten(name)}'; the options are {string.Join(", ", Names)}.");
+        }
+    }
+
+    /// <summary>Reads options as text, by names that were checked. Empty values count as not given, as forms send them.</summary>
+    /// <exception cref="ProblemException">One is out of range.</exception>
     public static RequestedOptions Parse(IReadOnlyDictionary<string, string> given)
     {
-        if (given.Keys.FirstOrDefault(name => !Names.Contains(name, StringComparer.OrdinalIgnoreCase)) is { } unknown)
-        {
-            throw Invalid($"There is no option '{unknown}'; the options are {string.Join(", ", Names)}.");
-        }
-
         var defaults = new CaptionOptions();
         int? count = (int?)Number(given, NumberOption.Count);
         int? beamWidth = (int?)Number(given, NumberOption.BeamWidth);
