@@ -1,0 +1,185 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using CaptionService.Api.Captions;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.Options;
+
+namespace CaptionService.Api.Tests;
+
+/// <summary>Start and end of the service.</summary>
+public sealed class LifeTests(Service service)
+{
+    [Fact]
+    public async Task A_service_with_a_warm_model_is_live_and_ready()
+    {
+        Assert.Equal("live", (string?)(await Answer.Get(service.Client, "/health/live")).Body["status"]);
+        Assert.Equal("ready", (string?)(await Answer.Get(service.Client, "/health/ready")).Body["status"]);
+    }
+
+    [Fact]
+    public async Task While_the_model_loads_the_service_is_live_but_not_ready()
+    {
+        await using var factory = new ServiceFactory(host => host.ConfigureTestServices(services =>
+            services.Remove(services.Single(service => service.ImplementationType == typeof(CaptionWorker)))));
+        HttpClient client = await factory.Start(ready: false);
+
+        Assert.Equal(200, (await Answer.Get(client, "/health/live")).Status);
+        (await Answer.Get(client, "/health/ready")).IsProblem(503, "model_loading");
+        (await Answer.To(client, "/captions", Service.Bytes(Photos.Cat))).IsProblem(503, "model_loading");
+        Assert.Empty((await Answer.Get(client, "/models")).Body["models"]!.AsArray());
+    }
+
+    [Theory]
+    [InlineData("MaxBatchSize", "0")]
+    [InlineData("QueueCapacity", "15")]
+    [InlineData("MaxQueueDelay", "00:00:02")]
+    [InlineData("Deadline", "00:00:00.5")]
+    public void A_setting_out_of_range_stops_the_start(string name, string value)
+    {
+        using var factory = new ServiceFactory(host => host.UseSetting("Captioning:" + name, value));
+
+        var wrong = Assert.Throws<OptionsValidationException>(factory.StartServer);
+        Assert.Contains(name, wrong.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Readiness_waits_for_what_was_accepted_and_takes_no_more()
+    {
+        var readiness = new Readiness();
+        Assert.Equal(ProblemTable.ModelLoading, Assert.Throws<ProblemException>(readiness.Accept).Kind);
+        readiness.Ready();
+        IDisposable first = readiness.Accept(), second = readiness.Accept();
+
+        Task drained = readiness.Drain(Service.Cancellation);
+
+        Assert.Equal(ProblemTable.Draining, Assert.Throws<ProblemException>(readiness.Accept).Kind);
+        first.Dispose();
+        Assert.False(drained.IsCompleted);
+        second.Dispose();
+        await drained;
+        readiness.Ready();
+        Assert.Equal(ProblemTable.Draining, readiness.NotReady);
+    }
+
+    [Fact]
+    public async Task A_model_that_cannot_be_loaded_ends_the_program_with_a_failure()
+    {
+        await using var program = new ServiceProcess(("Captioning__ModelFolder", Path.Combine(AppContext.BaseDirectory, "no-such-model")));
+
+        Assert.Equal(1, await program.Exit());
+        Assert.Contains("no-such-model", program.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task SIGTERM_under_load_loses_nothing_and_the_log_tells_no_secrets()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no SIGTERM.");
+        await using var program = new ServiceProcess();
+        using HttpClient client = await program.Ready();
+        Answer before = await Answer.To(client, "/captions?include=words", Service.Form([("private-holiday.jpg", Photos.Cat)]));
+        string caption = before.Best();
+        Assert.Equal(400, (await Answer.To(client, "/captions?apiKey=query-secret", Service.Bytes(Photos.Cat))).Status);
+
+        // 24 photos are on their way. When the first is answered, the rest has arrived: now SIGTERM.
+        Task<Answer>[] calls = [.. Enumerable.Range(0, 24).Select(_ => Answer.To(client, "/captions", Service.Form([("private-holiday.jpg", Photos.Cat)])))];
+        await Task.WhenAny(calls);
+        program.Terminate();
+
+        // While answers are owed, the server still listens and says that it is not ready.
+        Answer ready;
+        do
+        {
+            ready = await Answer.Get(client, "/health/ready");
+        }
+        while (ready.Status == 200);
+        ready.IsProblem(503, "draining");
+        Answer[] answers = await Task.WhenAll(calls);
+        Assert.Equal(0, await program.Exit());
+
+        Assert.All(answers, answer => Assert.Equal(caption, answer.Best()));
+        Assert.DoesNotContain("private-holiday", program.Log, StringComparison.Ordinal);
+        Assert.DoesNotContain("query-secret", program.Log, StringComparison.Ordinal);
+        Assert.DoesNotContain(caption, program.Log, StringComparison.Ordinal);
+        JsonNode line = program.Log.Split('\n').Where(line => line.Contains("\"QueueMs\"", StringComparison.Ordinal)).Select(line => JsonNode.Parse(line)!).First();
+        Assert.Equal((1, 200), ((int)line["Photos"]!, (int)line["StatusCode"]!));
+        Assert.NotNull(line["EncodeMs"]);
+        Assert.NotNull(line["DecodeMs"]);
+        Assert.Equal(26, program.Log.Split('\n').Count(line => line.Contains("/captions", StringComparison.Ordinal)));   // one line a request
+    }
+
+    /// <summary>The program as it is started by hand, beside the tests.</summary>
+    private sealed class ServiceProcess : IAsyncDisposable
+    {
+        private readonly Process _process;
+        private readonly TaskCompletionSource<Uri> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly List<string> _log = [];
+
+        public ServiceProcess(params (string Name, string Value)[] environment)
+        {
+            var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", "http://127.0.0.1:0"])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            };
+            foreach ((string name, string value) in environment)
+            {
+                start.Environment[name] = value;
+            }
+            _process = new Process { StartInfo = start };
+            _process.OutputDataReceived += (_, line) => Add(line.Data);
+            _process.ErrorDataReceived += (_, line) => Add(line.Data);
+            _process.Start();
+            _process.BeginOutputReadLine();
+            _process.BeginErrorReadLine();
+        }
+
+        public string Log
+        {
+            get { lock (_log) { return string.Join('\n', _log); } }
+        }
+
+        public async Task<HttpClient> Ready()
+        {
+            var client = new HttpClient { BaseAddress = await _listening.Task.WaitAsync(TimeSpan.FromSeconds(60), Service.Cancellation), Timeout = TimeSpan.FromMinutes(2) };
+            while ((await Answer.Get(client, "/health/ready")).Status != 200)
+            {
+                await Task.Delay(50, Service.Cancellation);
+            }
+            return client;
+        }
+
+        public void Terminate() => Process.Start("kill", ["-TERM", $"{_process.Id}"]).Dispose();
+
+        public async Task<int> Exit()
+        {
+            await _process.WaitForExitAsync(Service.Cancellation).WaitAsync(TimeSpan.FromSeconds(90), Service.Cancellation);
+            return _process.ExitCode;
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            if (!_process.HasExited)
+            {
+                _process.Kill();
+                await _process.WaitForExitAsync(CancellationToken.None);
+            }
+            _process.Dispose();
+        }
+
+        private void Add(string? line)
+        {
+            if (line is null)
+            {
+                return;
+            }
+            lock (_log)
+            {
+                _log.Add(line);
+            }
+            if (line.Contains("Now listening on", StringComparison.Ordinal))
+            {
+                _listening.TrySetResult(new Uri((string)JsonNode.Parse(line)!["address"]!));
+            }
+        }
+    }
+}

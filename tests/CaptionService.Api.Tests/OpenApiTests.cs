@@ -1,0 +1,88 @@
+using System.Text.Json.Nodes;
+
+namespace CaptionService.Api.Tests;
+
+public sealed class OpenApiTests(Service service)
+{
+    private async Task<JsonNode> Document() => (await Answer.Get(service.Client, "/swagger/v1/swagger.json")).Body;
+
+    [Fact]
+    public async Task The_document_has_every_address_and_every_status()
+    {
+        JsonNode paths = (await Document())["paths"]!;
+
+        string[] operations = [.. paths.AsObject().SelectMany(path => path.Value!.AsObject().Select(operation =>
+            $"{operation.Key} {path.Key}: {string.Join(' ', operation.Value!["responses"]!.AsObject().Select(response => response.Key))}"))];
+        Assert.Equal(
+        [
+            "post /captions: 200 400 404 408 413 415 422 429 500 503 504",
+            "get /health/live: 200",
+            "get /health/ready: 200 503",
+            "get /models: 200",
+            "get /models/{name}: 200 404",
+            "get /problems/{code}: 200 404",
+        ], operations);
+    }
+
+    [Fact]
+    public async Task Every_status_has_a_schema_and_every_failure_is_a_problem()
+    {
+        foreach ((_, JsonNode? path) in (await Document())["paths"]!.AsObject())
+        {
+            foreach ((_, JsonNode? operation) in path!.AsObject())
+            {
+                foreach ((string status, JsonNode? response) in operation!["responses"]!.AsObject())
+                {
+                    (string type, JsonNode? content) = Assert.Single(response!["content"]!.AsObject());
+                    Assert.NotNull(content!["schema"]);
+                    Assert.NotEmpty((string)response["description"]!);
+                    Assert.Equal(status == "200" ? "application/json" : "application/problem+json", type);
+                    Assert.Equal(status is "429" or "503", response["headers"]?["Retry-After"] is not null);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Every_option_is_described_with_its_range_and_default()
+    {
+        JsonArray parameters = (await Document())["paths"]!["/captions"]!["post"]!["parameters"]!.AsArray();
+
+        Assert.Equal(["count", "beamWidth", "maxLength", "lengthNormalization", "model", "include"], parameters.Select(parameter => (string?)parameter!["name"]));
+        Assert.All(parameters, parameter => Assert.Contains("Default: ", (string)parameter!["description"]!, StringComparison.Ordinal));
+        Assert.All(parameters.Take(4), parameter => Assert.NotNull(parameter!["schema"]!["maximum"]));
+    }
+
+    [Fact]
+    public async Task Every_way_in_is_described_and_the_form_picks_files()
+    {
+        JsonNode content = (await Document())["paths"]!["/captions"]!["post"]!["requestBody"]!["content"]!;
+
+        Assert.Equal(["multipart/form-data", "application/json", "image/jpeg", "image/png", "image/webp", "image/gif", "application/octet-stream"],
+            content.AsObject().Select(way => way.Key));
+        JsonNode photo = content["multipart/form-data"]!["schema"]!["properties"]!["photo"]!;
+        Assert.Equal("array", (string?)photo["type"]);
+        Assert.Equal("binary", (string?)photo["items"]!["format"]);
+        Assert.Equal("binary", (string?)content["image/jpeg"]!["schema"]!["format"]);
+    }
+
+    [Fact]
+    public async Task The_JSON_example_works_as_it_stands()
+    {
+        JsonNode example = (await Document())["paths"]!["/captions"]!["post"]!["requestBody"]!["content"]!["application/json"]!["example"]!;
+
+        Assert.NotEmpty((await service.CaptionJson(example.ToJsonString())).Best());
+    }
+
+    [Fact]
+    public async Task The_root_leads_to_the_page()
+    {
+        using HttpResponseMessage root = await service.Client.GetAsync("/", Service.Cancellation);
+        Assert.Equal("/swagger", root.Headers.Location?.ToString());
+
+        string page = await service.Client.GetStringAsync("/swagger/index.html", Service.Cancellation);
+        Assert.Contains("swagger-ui-bundle.js", page, StringComparison.Ordinal);
+        string script = await service.Client.GetStringAsync("/swagger/swagger-ui-bundle.js", Service.Cancellation);
+        Assert.NotEmpty(script);
+    }
+}
