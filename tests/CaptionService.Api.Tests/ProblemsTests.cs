@@ -58,6 +58,13 @@ public sealed class ProblemsTests(Service service)
             ProblemTable.All.Order(Comparer<ProblemKind>.Create((a, b) => string.CompareOrdinal(a.ToString(), b.ToString()))));
     }
 
+    [Theory]
+    [InlineData(400, "malformed_body")]
+    [InlineData(408, "request_timeout")]
+    [InlineData(413, "body_too_large")]
+    public void What_the_server_refuses_while_it_reads_a_body_is_in_the_table(int status, string code) =>
+        Assert.Equal(code, ProblemTable.Of(new BadHttpRequestException("no", status)).Code);
+
     [Fact]
     public void An_exception_nobody_expected_tells_callers_nothing()
     {
