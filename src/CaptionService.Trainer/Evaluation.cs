@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

@@ -6,7 +6,6 @@ using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Training;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

@@ -1,7 +1,6 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Metrics;
-using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
 
