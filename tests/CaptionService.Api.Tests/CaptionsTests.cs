@@ -37,18 +37,16 @@ public sealed class CaptionsTests(Service service)
 
     [Fact]
     public async Task Different_photos_give_different_captions() =>
-        Assert.NotEqual((await service.Caption(Photos.Cat)).Best(), (await service.Caption(Photos.Temple)).Best());
+        Assert.NotEqual(await service.BestOf("cat"), await service.BestOf("temple"));
 
     [Fact]
-    public async Task A_photo_on_its_side_with_an_EXIF_note_gives_the_caption_and_size_of_the_upright_one()
+    public async Task A_photo_on_its_side_with_an_EXIF_note_is_seen_upright()
     {
-        (byte[] upright, byte[] onItsSide) = Photos.CatTurned();
+        (byte[] upright, byte[] onItsSide) = Photos.CatWithoutLoss();
 
-        Answer expected = await service.Caption(upright);
-        Answer turned = await service.Caption(onItsSide);
-
-        Assert.Equal(expected.Best(), turned.Best());
-        Assert.Equal((451, 300), ((int)turned.Results[0]!["width"]!, (int)turned.Results[0]!["height"]!));
+        Assert.Equal((await service.Caption(upright)).Captions().ToJsonString(), (await service.Caption(onItsSide)).Captions().ToJsonString());
+        JsonNode result = (await service.Caption(Photos.CatOnItsSide())).Results[0]!;
+        Assert.Equal((451, 300), ((int)result["width"]!, (int)result["height"]!));
     }
 
     [Theory]
@@ -59,7 +57,7 @@ public sealed class CaptionsTests(Service service)
     [InlineData("text/plain; charset=utf-8")]
     [InlineData("not a media type")]
     public async Task The_bytes_decide_whatever_type_is_declared(string? type) =>
-        Assert.Equal((await service.Caption(Photos.Cat, type: "image/jpeg")).Best(), (await service.Caption(Photos.Cat, type: type)).Best());
+        Assert.Equal(await service.BestOf("cat"), (await service.Caption(Photos.Cat, type: type)).Best());
 
     [Fact]
     public async Task Every_way_in_gives_the_same_answer()
@@ -97,17 +95,15 @@ public sealed class CaptionsTests(Service service)
     [Fact]
     public async Task Sixteen_photos_come_back_in_their_order_with_the_captions_each_has_alone()
     {
-        var alone = new Dictionary<string, string>();
-        foreach (string name in Photos.SampleNames)
-        {
-            alone[name] = (await service.Caption(Photos.Sample(name))).Best();
-        }
         string[] names = [.. Enumerable.Range(0, 16).Select(i => Photos.SampleNames[i % Photos.SampleNames.Length])];
 
         Answer answer = await service.CaptionForm(names.Select(name => (name, Photos.Sample(name))));
 
         Assert.Equal(names, answer.Results.Select(result => (string?)result!["name"]));
-        Assert.Equal(names.Select(name => alone[name]), names.Select((_, i) => answer.Best(i)));
+        for (int i = 0; i < names.Length; i++)
+        {
+            Assert.Equal(await service.BestOf(names[i]), answer.Best(i));
+        }
     }
 
     [Fact]
@@ -117,8 +113,8 @@ public sealed class CaptionsTests(Service service)
             ("large", new byte[PhotoLimits.MaxBytes + 1]), ("temple", Photos.Temple)]);
 
         Assert.Equal(["cat", "empty", "text", "broken", "large", "temple"], answer.Results.Select(result => (string?)result!["name"]));
-        Assert.Equal((await service.Caption(Photos.Cat)).Best(), answer.Best(0));
-        Assert.Equal((await service.Caption(Photos.Temple)).Best(), answer.Best(5));
+        Assert.Equal(await service.BestOf("cat"), answer.Best(0));
+        Assert.Equal(await service.BestOf("temple"), answer.Best(5));
         (string, int)[] problems = [.. answer.Results.Skip(1).Take(4).Select(result => ((string)result!["problem"]!["code"]!, (int)result["problem"]!["status"]!))];
         Assert.Equal([("empty", 400), ("not_a_photo", 415), ("broken_photo", 422), ("too_many_bytes", 413)], problems);
         Assert.All(answer.Results.Skip(1).Take(4), result => Assert.Equal(["name", "problem"], result!.AsObject().Select(property => property.Key)));

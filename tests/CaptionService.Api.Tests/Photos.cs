@@ -15,14 +15,25 @@ internal static class Photos
 
     public static byte[] Temple => Sample("temple");
 
-    /// <summary>The cat as a camera held sideways stores it: pixels on their side, and a note to turn them. And the same photo upright.</summary>
-    public static (byte[] Upright, byte[] OnItsSide) CatTurned()
+    /// <summary>The cat as a camera held sideways stores it: pixels on their side, and a note to turn them.</summary>
+    public static byte[] CatOnItsSide()
     {
-        using Image cat = Image.NewFromBuffer(Cat);
-        using Image side = cat.Rot270().Mutate(image => image.Set(GValue.GIntType, "orientation", 6));
-        return (Jpeg(cat), Jpeg(side));
+        using Image side = OnItsSide(Cat);
+        return side.JpegsaveBuffer();
+    }
 
-        static byte[] Jpeg(Image image) => image.JpegsaveBuffer(q: 98, subsampleMode: Enums.ForeignSubsample.Off);
+    /// <summary>A photo of the encoder's own size, upright and on its side with a note, without loss: the model sees the same pixels.</summary>
+    public static (byte[] Upright, byte[] OnItsSide) CatWithoutLoss()
+    {
+        byte[] upright = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png"));
+        using Image side = OnItsSide(upright);
+        return (upright, side.WebpsaveBuffer(lossless: true));
+    }
+
+    private static Image OnItsSide(byte[] photo)
+    {
+        using Image upright = Image.NewFromBuffer(photo);
+        return upright.Rot270().Mutate(image => image.Set(GValue.GIntType, "orientation", 6));
     }
 
     /// <summary>The cat on a PNG with a transparent half.</summary>

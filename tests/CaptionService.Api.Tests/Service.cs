@@ -16,11 +16,23 @@ public sealed class Service : IAsyncLifetime
 {
     private readonly ServiceFactory _factory = new(host => host.UseSetting("Captioning:Deadline", "00:05:00"));
 
+    private readonly Dictionary<string, string> _best = [];
+
     public HttpClient Client { get; private set; } = null!;
 
     public async ValueTask InitializeAsync() => Client = await _factory.Start(ready: true);
 
     public async ValueTask DisposeAsync() => await _factory.DisposeAsync();
+
+    /// <summary>The best caption of a sample sent alone.</summary>
+    public async Task<string> BestOf(string sample)
+    {
+        if (!_best.TryGetValue(sample, out string? best))
+        {
+            _best[sample] = best = (await Caption(Photos.Sample(sample))).Best();
+        }
+        return best;
+    }
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using CaptionService.Captioning;
 
 namespace CaptionService.Api.Captions;
@@ -45,7 +44,6 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, long accep
 /// Requests call <see cref="Caption"/> from any thread; one worker calls <see cref="NextBatch"/>.
 /// What waits when the worker is free is its next batch, so batches grow with the load and an idle service adds no delay.
 /// </remarks>
-[SuppressMessage("Naming", "CA1711", Justification = "It is a queue.")]
 public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
 {
     private readonly Lock _gate = new();
