@@ -21,11 +21,10 @@ finish() {
   for pid in $server $proxy; do kill -KILL "$pid" 2> /dev/null; done
   rm -rf "$work"
   printf '\nreplay: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
-  exit
+  if [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]; then exit 0; else exit 1; fi
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'fail interrupted; exit' INT TERM
 chmod 755 "$work"
 
 # --- The build stage ---------------------------------------------------------------------------------------------------
@@ -45,8 +44,8 @@ copy() {
   done
 }
 
-declare -a environment=() entrypoint=()
-stage=0 uid= gid= health= port=
+declare -a environment=() entrypoint=() health=()
+stage=0 uid= gid= port=
 build() {
   local word rest
   while read -r word rest; do
@@ -58,7 +57,7 @@ build() {
       '2 ENV') read -ra environment <<< "$rest" ;;
       '2 USER') IFS=: read -r uid gid <<< "$rest" ;;
       '2 EXPOSE') port=$rest ;;
-      '2 HEALTHCHECK') health=$rest ;;
+      '2 HEALTHCHECK') IFS=', ' read -ra health <<< "$(sed 's/.*CMD *//; s/[]["]//g' <<< "$rest")" ;;
       '2 ENTRYPOINT') IFS=', ' read -ra entrypoint <<< "${rest//[][\"]/}" ;;
     esac
   done < <(sed '/^#/d' Dockerfile | sed -e ':a' -e '/\\$/N; s/\\\n */ /; ta')
@@ -69,7 +68,7 @@ if build; then pass 'the build stage'; else fail 'the build stage'; exit; fi
 cp deploy/healthcheck.sh "$work/app/"
 du -sh "$work/app" | awk '{print "  published: " $1}'
 check 'one folder holds both programs' test -f "$work/app/CaptionService.Api.dll" -a -f "$work/app/CaptionService.Trainer.dll"
-check 'the HEALTHCHECK and the ENTRYPOINT are in it' test -x "$work/app/$(basename "${health//[][\" ]/}")" -a -f "$work/app/${entrypoint[-1]}"
+check 'the HEALTHCHECK and the ENTRYPOINT are in it' test -x "$work/${health[0]}" -a -f "$work/app/${entrypoint[-1]}"
 
 # What the image has to bring: the C and C++ runtime, and nothing else.
 foreign=$(find "$work/app" -name '*.so*' -exec objdump -p {} + 2> /dev/null | awk '/NEEDED/ { print $2 }' | sort -u |
@@ -108,7 +107,7 @@ contained() {
     exec "${env[@]}" "$@"
   fi
 }
-health() { "${env[@]}" "$work/app/healthcheck.sh"; }
+health() { "${env[@]}" "$work/${health[@]}"; }
 
 step "The server: ${entrypoint[*]}, user $uid, port $port (here $listen)"
 chmod -R a-w "$work/app"
@@ -169,14 +168,14 @@ CONF
   nginx -e "$work/nginx.log" -c "$work/nginx.conf" &
   proxy=$!
   for _ in $(seq 50); do (: <> "/dev/tcp/127.0.0.1/$front") 2> /dev/null && break; sleep 0.1; done
+  rm -r "$work/body" "$work/proxy"      # from here on a photo or an answer that nginx would write to disk is an error
   check 'a photo is captioned through nginx' captions "http://127.0.0.1:$front"
 
   truncate -s 19M "$work/large"; truncate -s 25M "$work/larger"
   code=$(request $(printf -- "-F photo=@$work/large %.0s" $(seq 16)) "http://127.0.0.1:$front/captions")
-  check 'the largest form reaches the service' test "$code $(grep -o '"code":"not_a_photo"' "$work/answer" | wc -l)" = '200 16'
+  check 'the largest form reaches the service, without nginx writing it to disk' test "$code $(grep -o '"code":"not_a_photo"' "$work/answer" | wc -l)" = '200 16'
   code=$(request --data-binary "@$work/larger" -H 'Content-Type: image/jpeg' "http://127.0.0.1:$front/captions")
   check 'a photo too large gets the service'\''s own answer' grep -q '^413 .*"code":"too_many_bytes"' <(echo "$code $(cat "$work/answer")")
-  check 'no photo was written to disk' test -z "$(find "$work/body" "$work/proxy" -type f 2> /dev/null)"
   kill -QUIT "$proxy"; wait "$proxy"; proxy=
 else
   skip 'nginx.conf: no nginx here'
