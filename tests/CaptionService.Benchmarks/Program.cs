@@ -1,1 +1,52 @@
-Console.WriteLine("bench");
+using System.Runtime.InteropServices;
+using CaptionService.Captioning;
+
+namespace CaptionService.Benchmarks;
+
+/// <summary>
+/// Prints one table of what the product costs on this machine. Arguments: nothing = everything; <c>encoder</c>, <c>captioner</c>,
+/// <c>service</c> = one part; <c>soak</c> = 2,000 requests and the resident memory after 200 and at the end.
+/// </summary>
+public static class Program
+{
+    /// <summary>Runs the benchmarks.</summary>
+    public static async Task<int> Main(string[] args)
+    {
+        Console.WriteLine($"{Processor()}, {Environment.ProcessorCount} cores, {RuntimeInformation.OSDescription}, .NET {Environment.Version}");
+        Console.WriteLine();
+        Console.WriteLine("| what | figure |");
+        Console.WriteLine("|---|---|");
+        string part = args.FirstOrDefault() ?? "all";
+        TorchRuntime.Configure();
+        if (part is "all" or "encoder")
+            EncoderBenchmark.Run();
+        if (part is "all" or "captioner")
+            CaptionerBenchmark.Run();
+        if (part is "all" or "service")
+            await ServiceBenchmark.RunAsync();
+        if (part is "soak")
+            return await ServiceBenchmark.SoakAsync() ? 0 : 1;
+        return 0;
+    }
+
+    internal static void Row(string what, string figure)
+    {
+        Console.WriteLine($"| {what} | {figure} |");
+        Console.Out.Flush();
+    }
+
+    internal static Photo[] SamplePhotos() =>
+        [.. SampleFiles().Select(f => Photo.Decode(File.ReadAllBytes(f)))];
+
+    internal static string[] SampleFiles() =>
+        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "samples"), "*.jpg").Order(StringComparer.Ordinal)];
+
+    private static string Processor()
+    {
+        const string Info = "/proc/cpuinfo";
+        string? name = File.Exists(Info) ? File.ReadLines(Info).FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim() : null;
+        string[] flags = File.Exists(Info) ? File.ReadLines(Info).First(l => l.StartsWith("flags", StringComparison.Ordinal)).Split(' ') : [];
+        string[] wide = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"];
+        return $"{name ?? RuntimeInformation.ProcessArchitecture.ToString()} ({string.Join(' ', wide.Where(flags.Contains))})";
+    }
+}

@@ -22,7 +22,11 @@ public sealed class Vgg16 : IDisposable
     /// <summary>torchvision's layer table: output channels of each 3×3 convolution; 0 = 2×2 max pooling.</summary>
     private static readonly int[] s_trunk = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512];
 
+    /// <summary>Photos the packed weights' layout is chosen for; other numbers work too.</summary>
+    private const int TypicalBatch = 4;
+
     private readonly List<(Tensor Weight, Tensor Bias)?> _layers = [];
+    private readonly FusedConvolution? _fused;
     private readonly (Tensor Weight, Tensor Bias)? _fc6, _fc7;
     private readonly Tensor _mean, _scale;
     private readonly Device _device;
@@ -38,18 +42,21 @@ public sealed class Vgg16 : IDisposable
         _device = device;
         Precision = precision;
         using var scope = NewDisposeScope();
-        int index = 0, input = 3;
+        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device) : null;
+        int index = 0, input = 3, side = Photo.Side;
         foreach (int output in s_trunk)
         {
             if (output == 0)
             {
                 _layers.Add(null);
                 index += 1;         // MaxPool2d
+                side /= 2;
                 continue;
             }
             var weight = Take(weights, $"features.{index}.weight", output, input, 3, 3);
             var bias = Take(weights, $"features.{index}.bias", output);
-            _layers.Add((Keep(precision.Lay(weight.to(device))), Keep(bias.to(device).to(precision.Type))));
+            var laid = precision.Lay(weight.to(device));
+            _layers.Add((Keep(_fused?.Pack(laid, TypicalBatch, side) ?? laid), Keep(bias.to(device).to(precision.Type))));
             index += 2;             // Conv2d, ReLU
             input = output;
         }
@@ -99,9 +106,8 @@ public sealed class Vgg16 : IDisposable
         var x = Precision.ChannelsLast ? normal.to(Precision.Type).permute(0, 3, 1, 2) : Precision.Lay(normal.permute(0, 3, 1, 2));
         foreach (var layer in _layers)
         {
-            var y = layer is { } conv
-                ? nn.functional.conv2d(x, conv.Weight, conv.Bias, padding: [1L, 1L]).relu_()
-                : nn.functional.max_pool2d(x, 2, 2);
+            var y = layer is not { } conv ? nn.functional.max_pool2d(x, 2, 2)
+                : _fused?.Apply(x, conv.Weight, conv.Bias) ?? nn.functional.conv2d(x, conv.Weight, conv.Bias, padding: [1L, 1L]).relu_();
             x.Dispose();            // large: not at the end of the scope
             x = y;
         }
@@ -134,6 +140,7 @@ public sealed class Vgg16 : IDisposable
         }
         _mean.Dispose();
         _scale.Dispose();
+        _fused?.Dispose();
     }
 
     private (Tensor, Tensor) Dense(IReadOnlyDictionary<string, Tensor> weights, string name, int output, int input) =>

@@ -1,0 +1,44 @@
+using System.Diagnostics;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+
+namespace CaptionService.Benchmarks;
+
+/// <summary>The encoder alone, in each precision.</summary>
+internal static class EncoderBenchmark
+{
+    public static void Run()
+    {
+        Photo[] samples = Program.SamplePhotos();
+        Program.Row("encoder precision chosen here", EncoderPrecision.Fastest(TorchRuntime.Device).ToString());
+        foreach (var precision in new[] { EncoderPrecision.BFloat16, EncoderPrecision.Float32 })
+        {
+            using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, TorchRuntime.Device, precision);
+            foreach (int batch in new[] { 1, 4, 8 })
+            {
+                using var pixels = Vgg16.Pixels([.. Enumerable.Range(0, batch).Select(i => samples[i % samples.Length])]);
+                double[] times = Repeat(batch == 1 ? 15 : 7, () => encoder.Forward(pixels).Dispose());
+                Program.Row($"encoder, {precision}, batch {batch}", $"{Median(times) / batch:F1} ms a photo");
+            }
+        }
+    }
+
+    /// <summary>Milliseconds of each run, after two that are not counted.</summary>
+    internal static double[] Repeat(int runs, Action action)
+    {
+        action();
+        action();
+        return [.. Enumerable.Range(0, runs).Select(_ =>
+        {
+            long start = Stopwatch.GetTimestamp();
+            action();
+            return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        })];
+    }
+
+    internal static double Median(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return sorted[sorted.Length / 2];
+    }
+}

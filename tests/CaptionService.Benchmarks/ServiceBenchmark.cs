@@ -1,0 +1,118 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+
+namespace CaptionService.Benchmarks;
+
+/// <summary>The service as a program of its own, over HTTP: start-up, throughput, latency, memory.</summary>
+internal static class ServiceBenchmark
+{
+    private static readonly byte[][] s_photos = [.. Program.SampleFiles().Select(File.ReadAllBytes)];
+
+    public static async Task RunAsync()
+    {
+        using var service = await StartAsync();
+        Program.Row("start-up to ready", $"{service.StartUp.TotalSeconds:F1} s");
+        Program.Row("resident memory, ready", $"{service.ResidentMiB()} MiB");
+        await LoadAsync(service.Client, 4, 24);         // warm
+        foreach (int clients in new[] { 1, 4, 8, 16 })
+        {
+            var (rate, latencies) = await LoadAsync(service.Client, clients, clients == 1 ? 60 : 160);
+            Program.Row($"service, {clients} client{(clients == 1 ? "" : "s")}, 5 captions, beam 5",
+                $"{rate:F1} photos/s, p50 {At(latencies, 0.5):F0} ms, p99 {At(latencies, 0.99):F0} ms");
+        }
+        Program.Row("resident memory, after the load", $"{service.ResidentMiB()} MiB");
+    }
+
+    /// <summary>Whether memory after 2,000 requests is within 5 % of that after 200.</summary>
+    public static async Task<bool> SoakAsync()
+    {
+        using var service = await StartAsync();
+        await LoadAsync(service.Client, 8, 200);
+        long early = service.ResidentMiB();
+        Program.Row("resident memory after 200 requests", $"{early} MiB");
+        for (int i = 0; i < 9; i++)
+        {
+            var (rate, _) = await LoadAsync(service.Client, 8, 200);
+            Program.Row($"after {400 + 200 * i} requests ({rate:F1}/s)", $"{service.ResidentMiB()} MiB");
+        }
+        long late = service.ResidentMiB();
+        Program.Row("growth from 200 to 2,000 requests", $"{100.0 * (late - early) / early:F1} % (limit 5 %)");
+        return late <= early * 1.05;
+    }
+
+    private static double At(double[] sorted, double quantile) => sorted[Math.Min((int)(quantile * sorted.Length), sorted.Length - 1)];
+
+    private static async Task<(double Rate, double[] SortedMs)> LoadAsync(HttpClient client, int clients, int requests)
+    {
+        int next = 0;
+        var latencies = new double[requests];
+        long start = Stopwatch.GetTimestamp();
+        await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
+        {
+            for (int i; (i = Interlocked.Increment(ref next) - 1) < requests;)
+            {
+                long sent = Stopwatch.GetTimestamp();
+                using var body = new ByteArrayContent(s_photos[i % s_photos.Length]);
+                body.Headers.ContentType = new MediaTypeHeaderValue("image/jpeg");
+                using var response = await client.PostAsync(new Uri("/captions?beamWidth=5&count=5", UriKind.Relative), body);
+                response.EnsureSuccessStatusCode();
+                await response.Content.ReadAsByteArrayAsync();
+                latencies[i] = Stopwatch.GetElapsedTime(sent).TotalMilliseconds;
+            }
+        }));
+        double rate = requests / Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return (rate, [.. latencies.Order()]);
+    }
+
+    private static async Task<Service> StartAsync()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        int port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        listener.Stop();
+        long start = Stopwatch.GetTimestamp();
+        var process = Process.Start(new ProcessStartInfo("dotnet",
+            [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", $"http://127.0.0.1:{port}"])
+        {
+            RedirectStandardOutput = true,
+            WorkingDirectory = AppContext.BaseDirectory,
+        })!;
+        process.OutputDataReceived += (_, _) => { };        // keep the pipe empty
+        process.BeginOutputReadLine();
+        var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(2) };
+        while (true)
+        {
+            try
+            {
+                using var ready = await client.GetAsync(new Uri("/health/ready", UriKind.Relative));
+                if (ready.IsSuccessStatusCode)
+                    return new Service(process, client, Stopwatch.GetElapsedTime(start));
+            }
+            catch (HttpRequestException) when (!process.HasExited)
+            {
+            }
+            if (process.HasExited)
+                throw new InvalidOperationException($"The service ended with code {process.ExitCode}.");
+            await Task.Delay(20);
+        }
+    }
+
+    private sealed record Service(Process Process, HttpClient Client, TimeSpan StartUp) : IDisposable
+    {
+        public long ResidentMiB()
+        {
+            Process.Refresh();
+            return Process.WorkingSet64 >> 20;
+        }
+
+        public void Dispose()
+        {
+            Client.Dispose();
+            Process.Kill();
+            Process.WaitForExit();
+            Process.Dispose();
+        }
+    }
+}
