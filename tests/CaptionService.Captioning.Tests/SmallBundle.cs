@@ -42,12 +42,20 @@ internal sealed class SmallBundle : IDisposable
 
     public static CaptionDecoder Create(string architecture, int hidden = 32, int? vocabulary = null) => CaptionDecoder.Create(new DecoderOptions
     {
-        Architecture = architecture, VocabularySize = vocabulary ?? Words.Count, Embedding = 16, Hidden = hidden, Heads = 4, Attention = 24,
+        Architecture = architecture,
+        VocabularySize = vocabulary ?? Words.Count,
+        Embedding = 16,
+        Hidden = hidden,
+        Heads = 4,
+        Attention = 24,
     });
 
     public static ModelCard Describe(CaptionDecoder decoder, string? encoderSha256 = null) => new()
     {
-        Name = "small", Language = "en", Decoder = decoder.Options, EncoderSha256 = encoderSha256,
+        Name = "small",
+        Language = "en",
+        Decoder = decoder.Options,
+        EncoderSha256 = encoderSha256,
         Training = new Dictionary<string, System.Text.Json.JsonElement> { ["epoch"] = System.Text.Json.JsonSerializer.SerializeToElement(3) },
         Scores = new Dictionary<string, double> { ["cider"] = 0.5 },
     };
