@@ -4,7 +4,7 @@ using System.Numerics;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Training;
-using static TorchSharp.torch;
+using TorchSharp;
 
 namespace CaptionService.Trainer;
 
