@@ -13,7 +13,7 @@ namespace CaptionService.Trainer;
 /// an index beside it lists finished blocks with their SHA-256, so that a broken pass goes on where it was and
 /// a damaged block is computed again.
 /// </summary>
-public sealed class FeatureCache : IDisposable
+public sealed class FeatureCache : FeatureSource
 {
     private const int Block = 32;                                       // photos encoded and written together
     private const int PhotoBytes = Vgg16.Places * Vgg16.Channels * 2;
@@ -26,6 +26,12 @@ public sealed class FeatureCache : IDisposable
         _file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         _view = _file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
     }
+
+    /// <inheritdoc/>
+    public override int Size => Vgg16.Channels;
+
+    /// <inheritdoc/>
+    public override bool SingleVector => false;
 
     /// <summary>Opens the features of the photos, computing what is not there yet.</summary>
     /// <param name="folder">Where the caches are.</param>
@@ -67,9 +73,8 @@ public sealed class FeatureCache : IDisposable
         return new FeatureCache(path);
     }
 
-    /// <summary>Rows as a tensor.</summary>
-    /// <returns>(N, 196, 512) float16 on the CPU, the caller's.</returns>
-    public unsafe Tensor Rows(IReadOnlyList<int> rows)
+    /// <inheritdoc/>
+    public override unsafe Tensor Rows(IReadOnlyList<int> rows)
     {
         var result = empty(rows.Count, Vgg16.Places, Vgg16.Channels, ScalarType.Float16);
         byte* source = null;
@@ -88,7 +93,7 @@ public sealed class FeatureCache : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public override void Dispose()
     {
         _view.Dispose();
         _file.Dispose();

@@ -51,11 +51,14 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         progress.Say($"{dataset.Train.Count} training photos, {dataset.Dev.Count} development photos, {captions.Sum(c => c.Length)} captions, {vocabulary.Count} words");
 
         string cache = Path.Combine(folder, job.Features), encoder = Captioner.DefaultEncoderPath;
-        using var features = FeatureCache.Open(cache, dataset.Train, encoder, mirrored: false, progress, stop);
-        using var mirrored = _options.Mirror ? FeatureCache.Open(cache, dataset.Train, encoder, mirrored: true, progress, stop) : null;
-        using var devFeatures = FeatureCache.Open(cache, dataset.Dev, encoder, mirrored: false, progress, stop);
+        using var features = FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: false, progress, stop);
+        using var mirrored = _options.Mirror && !features.SingleVector ? FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: true, progress, stop) : null;
+        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, mirrored: false, progress, stop);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         var validation = new Validation(dataset.Dev, devFeatures, known, vocabulary, tokenizer);
+
+        if (features.SingleVector && _options.Architecture != "show-and-tell")
+            throw new DatasetException($"The data set has one vector a photo and no photos: '{_options.Architecture}' attends to places, show-and-tell can be trained.");
 
         // 2. Network and optimiser, from the checkpoint if there is one.
         var device = TorchRuntime.Device;
@@ -68,7 +71,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             Hidden = _options.Hidden,
             Heads = _options.Heads,
             Attention = _options.Attention,
-            FeatureSize = Vgg16.Channels,
+            FeatureSize = features.Size,
+            SingleVector = features.SingleVector,
         });
         decoder.to(device);
         decoder.Dropout = _options.Dropout;
@@ -151,7 +155,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     /// <summary>One update. Everything random is drawn from a generator seeded by the step, so that a resumed run draws the same.</summary>
-    private (double Loss, double Nll, double Norm) Step(CaptionDecoder decoder, Adam adam, FeatureCache features, FeatureCache? mirrored,
+    private (double Loss, double Nll, double Norm) Step(CaptionDecoder decoder, Adam adam, FeatureSource features, FeatureSource? mirrored,
         int[][][] captions, int[] rows, long step, double sampled, double learningRate)
     {
         using var scope = NewDisposeScope();
@@ -189,7 +193,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         packed.ReplaceWords(cat([packed.Words.narrow(0, 0, packed.Rows), replaced]));
     }
 
-    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureCache devFeatures, int[][][] devCaptions,
+    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
         IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Position at, int epoch)
     {
         using var average = adam.UseAverage();
@@ -211,7 +215,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return at with { LossSum = 0, NllSum = 0, Summed = 0 };
     }
 
-    private double DevLoss(CaptionDecoder decoder, FeatureCache features, int[][][] captions)
+    private double DevLoss(CaptionDecoder decoder, FeatureSource features, int[][][] captions)
     {
         using var noGrad = no_grad();
         double sum = 0;
