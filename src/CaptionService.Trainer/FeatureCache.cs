@@ -45,6 +45,7 @@ public sealed class FeatureCache : FeatureSource
     {
         Directory.CreateDirectory(folder);
         string path = Path.Combine(folder, Digest(photos, encoderPath, mirrored) + ".features");
+        using var alone = Alone(path + ".lock", stop);
         var done = Verified(path, photos.Count);
         int blocks = (photos.Count + Block - 1) / Block;
         if (done.Count < blocks)
@@ -133,6 +134,23 @@ public sealed class FeatureCache : FeatureSource
         foreach (var photo in photos)
             digest.AppendData(SHA256.HashData(File.ReadAllBytes(photo.Path)));
         return Convert.ToHexStringLower(digest.GetHashAndReset())[..32];
+    }
+
+    // Jobs and evaluations over the same photos: one encodes, the others wait and find it done.
+    private static FileStream Alone(string path, CancellationToken stop)
+    {
+        while (true)
+        {
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (File.Exists(path))
+            {
+                stop.WaitHandle.WaitOne(200);
+                stop.ThrowIfCancellationRequested();
+            }
+        }
     }
 
     /// <summary>Blocks whose bytes are what the index says.</summary>
