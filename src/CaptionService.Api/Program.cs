@@ -1,6 +1,7 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Models;
+using CaptionService.Api.TrainingJobs;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 builder.AddServerLimits();
@@ -10,6 +11,7 @@ builder.Services.AddStorage();
 builder.Services.AddHealth();
 builder.Services.AddModels();
 builder.Services.AddCaptions();
+builder.Services.AddTrainingJobs();
 builder.Services.AddOpenApiDocument();
 
 WebApplication app = builder.Build();
@@ -17,6 +19,7 @@ app.UseRequestLog();
 app.UseProblems();
 app.MapCaptions();
 app.MapModels();
+app.MapTrainingJobs();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();
