@@ -122,14 +122,18 @@ public sealed class TrainingService : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until an epoch is over.</summary>
-    public async Task UntilEpoch(string id, int epoch)
+    /// <summary>Waits until the job runs and has ended an epoch more than before.</summary>
+    public async Task Further(string id)
     {
-        while (!(await Events(id)).Any(e => e.Type == "epoch" && e.Data.GetProperty("epoch").GetInt32() >= epoch))
+        int before = await Epochs(), now = before;
+        while (now <= before)
         {
-            Assert.NotEqual("failed", (string?)(await Job(id))["state"]);
-            await Task.Delay(100, Service.Cancellation);
+            await Until(id, "running");
+            await Task.Delay(50, Service.Cancellation);
+            now = await Epochs();
         }
+
+        async Task<int> Epochs() => (await Answer.Get(Client, $"/training-jobs/{id}/metrics")).Body["epochs"]!.AsArray().Count;
     }
 
     public async Task<List<TrainingEvent>> Events(string id)
