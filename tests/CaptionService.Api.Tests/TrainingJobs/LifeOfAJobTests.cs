@@ -21,20 +21,20 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         string broken = await service.StartJob(dataset, SmallDataset.Job(Epochs));
 
         // kill -9 of the trainer
-        await service.Further(broken);
+        await service.Further(broken, attempt: 1);
         using (Process trainer = Process.GetProcessById(service.Trainers().Single()))
         {
             Assert.Equal("10", Nice(trainer.Id));
             trainer.Kill();
         }
-        await service.Further(broken);
+        await service.Further(broken, attempt: 2);
         Assert.Equal(2, (int)(await service.Job(broken))["attempt"]!);
 
         // kill -9 of the server: the trainer saves and leaves by itself
         await service.Kill();
         await service.UntilNoTrainer();
         await service.Start();
-        await service.Further(broken);
+        await service.Further(broken, attempt: 3);
 
         // kill -9 of both
         int[] both = service.Trainers();
@@ -44,13 +44,13 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
             using (Process.Start("/bin/kill", ["-9", $"{pid}"])) { }
         }
         await service.Start();
-        await service.Further(broken);
+        await service.Further(broken, attempt: 4);
 
         // SIGTERM of the server
         await service.Terminate();
         Assert.Empty(service.Trainers());
         await service.Start();
-        await service.Further(broken);
+        await service.Further(broken, attempt: 5);
 
         // cancelled and resumed
         Assert.Equal(202, (await Answer.To(service.Client, $"/training-jobs/{broken}/cancel", new ByteArrayContent([]))).Status);

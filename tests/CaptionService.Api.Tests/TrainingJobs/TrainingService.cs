@@ -122,9 +122,13 @@ public sealed class TrainingService : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until the job runs and has ended an epoch more than before.</summary>
-    public async Task Further(string id)
+    /// <summary>Waits until an attempt, or a later one, runs and has ended an epoch more than before.</summary>
+    public async Task Further(string id, int attempt)
     {
+        while ((int)(await Until(id, "running"))["attempt"]! < attempt)
+        {
+            await Task.Delay(50, Service.Cancellation);
+        }
         int before = await Epochs(), now = before;
         while (now <= before)
         {
