@@ -287,7 +287,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     {
         decoder.eval();
         Scores scores;
-        using (var frozen = decoder.Freeze(ScalarType.Float32))
+        using (var frozen = decoder.Freeze(decoder.ComputeType))
             scores = validation.Run(frozen, new BeamSearchOptions { Width = _options.ValidationBeamWidth, NoRepeatNgram = CaptionOptions.NoRepeatNgram });
         double devLoss = DevLoss(decoder, devFeatures, devCaptions);
         // Before the first epoch there is no loss of training yet.
