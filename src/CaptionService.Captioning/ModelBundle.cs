@@ -48,13 +48,17 @@ public sealed record ModelCard
 /// </summary>
 public sealed class ModelBundle : IDisposable
 {
-    private const int MaxJsonBytes = 1 << 20;
-    private const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors";
+    /// <summary>Largest <c>model.json</c>, in bytes.</summary>
+    public const int MaxJsonBytes = 1 << 20;
+
+    /// <summary>The files of a bundle. The first three must be there.</summary>
+    public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors";
 
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
         WriteIndented = true,
         AllowDuplicateProperties = false,
+        RespectNullableAnnotations = true,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     };
 
@@ -88,6 +92,7 @@ public sealed class ModelBundle : IDisposable
             var vocabulary = Vocabulary.Load(Path.Combine(folder, VocabularyFile));
             if (vocabulary.Count != card.Decoder.VocabularySize)
                 throw new ModelBundleException($"{VocabularyFile} of '{card.Name}' has {vocabulary.Count} words, {CardFile} says {card.Decoder.VocabularySize}.");
+            CheckSize(card.Decoder, Path.Combine(folder, DecoderFile));
             var decoder = CaptionDecoder.Create(card.Decoder);
             try
             {
@@ -116,18 +121,7 @@ public sealed class ModelBundle : IDisposable
             throw new ModelBundleException($"There is no {CardFile} in '{folder}'.");
         if (new FileInfo(path).Length > MaxJsonBytes)
             throw new ModelBundleException($"{CardFile} is larger than {MaxJsonBytes} bytes.");
-        byte[] json = File.ReadAllBytes(path);
-        ModelCard card;
-        try
-        {
-            card = JsonSerializer.Deserialize<ModelCard>(json, s_json) ?? throw new ModelBundleException($"{CardFile} is null.");
-        }
-        catch (JsonException e)
-        {
-            throw new ModelBundleException($"{CardFile} is not a model card: {e.Message}", e);
-        }
-        CheckName(card.Name);
-        card.Decoder.Check();
+        var card = ParseCard(File.ReadAllBytes(path));
         foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
         {
             if (file is not (VocabularyFile or DecoderFile or EncoderFile) || !card.Files.TryGetValue(file, out string? expected))
@@ -139,7 +133,41 @@ public sealed class ModelBundle : IDisposable
             if (!string.Equals(found, expected, StringComparison.OrdinalIgnoreCase))
                 throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
         }
+        return card;
+    }
+
+    /// <summary>Reads the text of a <c>model.json</c>; the files it names are not looked at.</summary>
+    /// <exception cref="ModelBundleException">It is no card, or out of range.</exception>
+    public static ModelCard ParseCard(byte[] json)
+    {
+        ModelCard card;
+        try
+        {
+            card = JsonSerializer.Deserialize<ModelCard>(json, s_json) ?? throw new ModelBundleException($"{CardFile} is null.");
+        }
+        catch (JsonException e)
+        {
+            throw new ModelBundleException($"{CardFile} is not a model card: {e.Message}", e);
+        }
+        CheckName(card.Name);
+        if (card.Language.Length is 0 or > 35 || !card.Language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+            throw new ModelBundleException($"The language in {CardFile} is no BCP 47 tag of at most 35 characters.");
+        card.Decoder.Check();
         return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
+    }
+
+    /// <summary>Puts a checked bundle in its place in one step, made durable before.</summary>
+    /// <param name="from">A folder on the same disk; it is gone afterwards.</param>
+    /// <param name="folder">Where nothing may be yet.</param>
+    public static void Install(string from, string folder)
+    {
+        foreach (string file in Directory.GetFiles(from))
+            Durable.Sync(file);
+        Durable.Sync(from);
+        string parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)))!;
+        Directory.CreateDirectory(parent);
+        Directory.Move(from, folder);
+        Durable.Sync(parent);
     }
 
     /// <summary>Saves a bundle: written to a temporary folder beside the place, made durable, then moved there in one step.</summary>
@@ -218,6 +246,22 @@ public sealed class ModelBundle : IDisposable
     {
         using var stream = File.OpenRead(path);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+
+    /// <summary>Before memory is taken: the stored values must be as many as the network's largest parts.</summary>
+    private static void CheckSize(DecoderOptions options, string path)
+    {
+        using var file = File.OpenRead(path);
+        long stored = Safetensors.ReadHeader(file).Entries.Sum(e => e.Shape.Aggregate(1L, (product, side) => product * side));
+        long v = options.VocabularySize, e = options.Embedding, h = options.Hidden, f = options.FeatureSize;
+        long least = v * e + 4 * h * h + f * Math.Min(e, h) + options.Architecture switch
+        {
+            "show-and-tell" => v * h,
+            "show-attend-and-tell" => v * (h + f),
+            _ => 0,         // the output is the word vectors again
+        };
+        if (stored < least)
+            throw new ModelBundleException($"{DecoderFile} holds {stored} values; the sizes in {CardFile} need at least {least}.");
     }
 
     private static void CheckName(string name)

@@ -14,6 +14,7 @@ internal static class Evaluation
     public static int Run(string modelFolder, string jobFile, string[] options, Progress progress, CancellationToken stop)
     {
         string split = "dev";
+        string? output = null;
         var search = new BeamSearchOptions { NoRepeatNgram = CaptionOptions.NoRepeatNgram };
         for (int i = 0; i < options.Length; i += 2)
         {
@@ -21,6 +22,7 @@ internal static class Evaluation
             switch (options[i])
             {
                 case "--split": split = value; break;
+                case "--output": output = value; break;
                 case "--beam": search = search with { Width = int.Parse(value, CultureInfo.InvariantCulture) }; break;
                 case "--length-normalization": search = search with { LengthNormalization = double.Parse(value, CultureInfo.InvariantCulture) }; break;
                 case "--no-repeat": search = search with { NoRepeatNgram = int.Parse(value, CultureInfo.InvariantCulture) }; break;
@@ -39,7 +41,18 @@ internal static class Evaluation
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(ScalarType.Float32);
         var scores = new Validation(photos, features, known, bundle.Vocabulary, tokenizer).Run(frozen, search);
+        if (output is not null)
+            Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
+                [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Captions[i]), scores.PhotoCider[i], photo.Captions))]));
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;
+    }
+
+    private static void Write(string path, EvaluationResult result)
+    {
+        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
+        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
+        Durable.Sync(temporary);
+        File.Move(temporary, path, overwrite: true);
     }
 }

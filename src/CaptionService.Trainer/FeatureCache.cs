@@ -39,6 +39,8 @@ public sealed class FeatureCache : IDisposable
     {
         Directory.CreateDirectory(folder);
         string path = Path.Combine(folder, Digest(photos, encoderPath, mirrored) + ".features");
+        // Another process may be computing the same: then this one waits for it, and finds all done.
+        using var turn = TakeTurn(path + ".lock", stop);
         var done = Verified(path, photos.Count);
         int blocks = (photos.Count + Block - 1) / Block;
         if (done.Count < blocks)
@@ -90,6 +92,22 @@ public sealed class FeatureCache : IDisposable
     {
         _view.Dispose();
         _file.Dispose();
+    }
+
+    private static FileStream TakeTurn(string path, CancellationToken stop)
+    {
+        while (true)
+        {
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);    // the system lets go of it when a process dies
+            }
+            catch (IOException) when (File.Exists(path))
+            {
+                stop.WaitHandle.WaitOne(200);
+                stop.ThrowIfCancellationRequested();
+            }
+        }
     }
 
     private static byte[] Encode(Vgg16 encoder, CaptionedPhoto[] photos, bool mirrored)
