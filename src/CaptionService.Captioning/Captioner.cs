@@ -105,9 +105,10 @@ public sealed class Captioner : IDisposable
         if (bundle.Card.EncoderSha256 is { } expected && !string.Equals(expected, digest, StringComparison.OrdinalIgnoreCase))
             throw new ModelBundleException($"'{bundle.Card.Name}' was trained on encoder weights with SHA-256 {expected}; these are {digest}.");
 
-        var sizes = bundle.Card.Decoder;
-        if (sizes.FeatureSize != Vgg16.Channels && !(sizes is { SingleVector: true, FeatureSize: Vgg16.Fc7Size }))
-            throw new ModelBundleException($"'{bundle.Card.Name}' works from features of {sizes.FeatureSize} values; a photo gives places of {Vgg16.Channels}, their mean, or fc7's {Vgg16.Fc7Size}.");
+        var decoder = bundle.Card.Decoder;
+        int expectedSize = decoder.SingleVector && decoder.FeatureSize != Vgg16.Channels ? Vgg16.Fc7Size : Vgg16.Channels;      // a single vector of 512: the mean place
+        if (decoder.FeatureSize != expectedSize)
+            throw new ModelBundleException($"'{bundle.Card.Name}' works from features of {decoder.FeatureSize} values; the encoder gives {expectedSize}.");
 
         var device = TorchRuntime.Device;
         SharedEncoders.Share share;
@@ -121,7 +122,7 @@ public sealed class Captioner : IDisposable
         }
         try
         {
-            if (sizes.FeatureSize == Vgg16.Fc7Size && !share.Encoder.HasFc7)
+            if (decoder is { SingleVector: true, FeatureSize: Vgg16.Fc7Size } && !share.Encoder.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
             bundle.Decoder.to(device);
             return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(ScalarType.Float32), share, device);

@@ -89,7 +89,7 @@ public sealed class ModelBundle : IDisposable
         try
         {
             var card = ReadCard(folder);
-            var vocabulary = Vocabulary.Load(Path.Combine(folder, VocabularyFile));
+            var vocabulary = LoadVocabulary(Path.Combine(folder, VocabularyFile));
             if (vocabulary.Count != card.Decoder.VocabularySize)
                 throw new ModelBundleException($"{VocabularyFile} of '{card.Name}' has {vocabulary.Count} words, {CardFile} says {card.Decoder.VocabularySize}.");
             CheckSize(card.Decoder, Path.Combine(folder, DecoderFile));
@@ -106,7 +106,7 @@ public sealed class ModelBundle : IDisposable
             decoder.eval();
             return new ModelBundle(card, vocabulary, decoder, card.Files.ContainsKey(EncoderFile) ? Path.Combine(folder, EncoderFile) : null);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException or VocabularyException or JsonException or NotSupportedException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException)
         {
             throw new ModelBundleException($"The model in '{Path.GetFileName(Path.TrimEndingDirectorySeparator(folder))}' cannot be loaded: {e.Message}", e);
         }
@@ -150,7 +150,11 @@ public sealed class ModelBundle : IDisposable
             throw new ModelBundleException($"{CardFile} is not a model card: {e.Message}", e);
         }
         CheckName(card.Name);
-        if (card.Language.Length is 0 or > 35 || !card.Language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+        if (card.Version < 1)
+            throw new ModelBundleException($"{CardFile} gives version {card.Version}; versions are 1, 2, 3, …");
+        if (string.IsNullOrWhiteSpace(card.Language))
+            throw new ModelBundleException($"{CardFile} gives no language.");
+        if (card.Language.Length > 35 || !card.Language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
             throw new ModelBundleException($"The language in {CardFile} is no BCP 47 tag of at most 35 characters.");
         card.Decoder.Check();
         return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
@@ -248,23 +252,29 @@ public sealed class ModelBundle : IDisposable
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
-    /// <summary>Before memory is taken: the stored values must be as many as the network's largest parts.</summary>
-    private static void CheckSize(DecoderOptions options, string path)
+    private static Vocabulary LoadVocabulary(string path)
     {
-        using var file = File.OpenRead(path);
-        long stored = Safetensors.ReadHeader(file).Entries.Sum(e => e.Shape.Aggregate(1L, (product, side) => product * side));
-        long v = options.VocabularySize, e = options.Embedding, h = options.Hidden, f = options.FeatureSize;
-        long least = v * e + 4 * h * h + f * Math.Min(e, h) + options.Architecture switch
+        try
         {
-            "show-and-tell" => v * h,
-            "show-attend-and-tell" => v * (h + f),
-            _ => 0,         // the output is the word vectors again
-        };
-        if (stored < least)
-            throw new ModelBundleException($"{DecoderFile} holds {stored} values; the sizes in {CardFile} need at least {least}.");
+            return Vocabulary.Load(path);
+        }
+        catch (VocabularyException e)
+        {
+            throw new ModelBundleException($"{VocabularyFile} cannot be used: {e.Message}", e);
+        }
     }
 
-    private static void CheckName(string name)
+    /// <summary>Sizes that the file cannot hold are refused before memory is taken for them.</summary>
+    private static void CheckSize(DecoderOptions options, string path)
+    {
+        using var stream = File.OpenRead(path);
+        long values = Safetensors.ReadHeader(stream).Entries.Sum(e => e.Shape.Aggregate(1L, (product, size) => product * size));
+        if (values < options.LeastParameters)
+            throw new ModelBundleException($"{DecoderFile} holds {values} values, {CardFile} describes at least {options.LeastParameters}.");
+    }
+
+    /// <exception cref="ModelBundleException">The name is not one.</exception>
+    internal static void CheckName(string name)
     {
         if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiDigit(c) || char.IsAsciiLetterLower(c) || c is '-' or '_' or '.'))
             throw new ModelBundleException($"'{name}' is no model name: 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");

@@ -48,6 +48,8 @@ public sealed class FeatureCache : IDisposable
             using var encoder = Vgg16.Load(encoderPath, TorchRuntime.Device);
             using var data = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite);
             using var index = new StreamWriter(new FileStream(path + ".index", FileMode.Append)) { NewLine = "\n" };
+            if (index.BaseStream.Length > 0)
+                index.WriteLine();                  // a line cut by a crash must not swallow the next
             progress.Begin(mirrored ? "features (mirrored)" : "features", photos.Count, Math.Min(done.Count * Block, photos.Count));
             for (int block = 0; block < blocks; block++)
             {
@@ -113,6 +115,7 @@ public sealed class FeatureCache : IDisposable
     private static byte[] Encode(Vgg16 encoder, CaptionedPhoto[] photos, bool mirrored)
     {
         var decoded = new Photo[photos.Length];
+        var rejected = new string?[photos.Length];
         Parallel.For(0, photos.Length, i =>
         {
             try
@@ -121,9 +124,11 @@ public sealed class FeatureCache : IDisposable
             }
             catch (PhotoRejectedException e)
             {
-                throw new DatasetException($"{photos[i].Name}: {e.Message}");
+                rejected[i] = $"{photos[i].Name}: {e.Message}";
             }
         });
+        if (rejected.FirstOrDefault(r => r is not null) is { } first)
+            throw new DatasetException(first);
         using var scope = NewDisposeScope();
         var features = new List<Tensor>();
         foreach (var batch in decoded.Chunk(8))
