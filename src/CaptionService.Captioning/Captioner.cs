@@ -91,7 +91,8 @@ public sealed class Captioner : IDisposable
     /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
     /// <param name="modelFolder">A model bundle.</param>
     /// <param name="encoderPath">Encoder weights; null: the bundle's own or the product's.</param>
-    /// <param name="precision">null: the fastest here, by measurement.</param>
+    /// <param name="precision">null: the fastest here, by measurement. The decoder's products take the same number format:
+    /// in float32 a step of one photo reads its weights from memory, in bfloat16 they stay in the cache (four times faster).</param>
     /// <param name="encoders">Encoders that other models may have loaded already; null: one of its own.</param>
     /// <exception cref="ModelBundleException">The bundle cannot be used, or was made for other encoder weights.</exception>
     public static Captioner Load(string modelFolder, string? encoderPath = null, EncoderPrecision? precision = null, SharedEncoders? encoders = null)
@@ -125,7 +126,7 @@ public sealed class Captioner : IDisposable
             if (decoder is { SingleVector: true, FeatureSize: Vgg16.Fc7Size } && !share.Encoder.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
             bundle.Decoder.to(device);
-            return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(ScalarType.Float32), share, device);
+            return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, device);
         }
         catch
         {
@@ -148,7 +149,7 @@ public sealed class Captioner : IDisposable
             if (_share.IsFirstUse())
                 Features(zeros(1, Photo.Side, Photo.Side, 3, ScalarType.Byte));
             var decoder = Model.Decoder;
-            var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, device: _device), new CaptionOptions());
+            var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
             if (captions is not [{ Length: > 0 } ranked] || !ranked.All(caption => double.IsFinite(caption.LogProbability)))
                 throw new ModelBundleException($"'{Model.Name}' gives captions no probability: its weights are not all numbers.");
         }
