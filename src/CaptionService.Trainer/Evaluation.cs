@@ -35,7 +35,7 @@ internal static class Evaluation
         var dataset = Dataset.Load(job.Data, root);
         var photos = dataset.Split(split);
         using var bundle = ModelBundle.Load(modelFolder);
-        using var features = FeatureCache.Open(Path.Combine(root, job.Features), photos, bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
+        using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
         var tokenizer = Tokenizer.For(bundle.Card.Language);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);

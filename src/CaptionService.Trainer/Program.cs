@@ -57,16 +57,28 @@ public static class Program
             Console.Error.WriteLine("Stopped.");
             return TrainerExit.Stopped;
         }
+        catch (SupersededException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return TrainerExit.Superseded;
+        }
+        catch (IOException e) when ((e.HResult & 0xFFFF) is 28 or 112)      // ENOSPC, ERROR_DISK_FULL
+        {
+            Console.Error.WriteLine($"The disk is full: {e.Message}");
+            return TrainerExit.DiskFull;
+        }
     }
 
     private static int Train(string folder, Progress progress, CancellationToken stop)
     {
         string file = Path.Combine(folder, "job.json");
         var job = ReadJob(file);
-        using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System);
+        using var fence = Fence.Enter(folder, job.Attempt, stop);
+        using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System, fence);
         try
         {
             var card = new TrainingRun(folder, job, progress, events, stop).Run();
+            fence.Check();
             JobResult.Write(folder, new JobResult(job.Attempt, "succeeded", null, card.Digest, card.Scores));
             events.Write("succeeded", new { digest = card.Digest, scores = card.Scores });
             return TrainerExit.Succeeded;
@@ -80,11 +92,11 @@ public static class Program
         {
             return Fail("collapsed", e, TrainerExit.Collapsed);
         }
-        catch (DatasetException e)
+        catch (Exception e) when (e is DatasetException or ModelBundleException)
         {
             return Fail("bad_data", e, TrainerExit.BadData);
         }
-        catch (Exception e)
+        catch (Exception e) when (e is not SupersededException and not IOException { HResult: 28 or unchecked((int)0x80070070) })
         {
             Console.Error.WriteLine(e);
             return Fail("unforeseen", e, TrainerExit.Failed);

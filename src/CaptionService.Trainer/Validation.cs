@@ -43,7 +43,7 @@ internal sealed class Validation
 {
     private const int Batch = 50;       // photos searched together
 
-    private readonly FeatureCache _features;
+    private readonly FeatureSource _features;
     private readonly IReadOnlyList<string>[][] _references;
     private readonly Cider<string> _cider;
     private readonly HashSet<string> _training;
@@ -54,7 +54,7 @@ internal sealed class Validation
     /// <param name="training">Captions of the training split, tokenised and joined by spaces.</param>
     /// <param name="vocabulary">The model's words.</param>
     /// <param name="tokenizer">The language's.</param>
-    public Validation(IReadOnlyList<CaptionedPhoto> photos, FeatureCache features, HashSet<string> training, Vocabulary vocabulary, Tokenizer tokenizer)
+    public Validation(IReadOnlyList<CaptionedPhoto> photos, FeatureSource features, HashSet<string> training, Vocabulary vocabulary, Tokenizer tokenizer)
     {
         _features = features;
         _references = [.. photos.Select(p => p.Captions.Select(tokenizer.Tokenize).ToArray())];
