@@ -37,6 +37,7 @@ public static class ProblemTable
     internal static readonly ProblemKind BadRequest = new("bad_request", 400, "The request cannot be understood", "See /swagger for what the service understands.");
     internal static readonly ProblemKind NotFound = new("not_found", 404, "There is nothing at this address", "See /swagger for the addresses of this service.");
     internal static readonly ProblemKind ModelNotFound = new("model_not_found", 404, "No model has this name", "GET /models lists the models.");
+    internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
     internal static readonly ProblemKind EvaluationNotFound = new("evaluation_not_found", 404, "No evaluation has this id", "GET /evaluations lists the evaluations.");
     internal static readonly ProblemKind MethodNotAllowed = new("method_not_allowed", 405, "The address does not take this method", "The Allow header names the methods it takes.");
     internal static readonly ProblemKind RequestTimeout = new("request_timeout", 408, "The request arrived too slowly", "Send it again over a faster connection.");
@@ -53,6 +54,7 @@ public static class ProblemTable
     internal static readonly ProblemKind BrokenPhoto = new("broken_photo", 422, "The photo is broken", "Check that the file is whole, and open and save it anew.");
 
     // Models
+    internal static readonly ProblemKind DatasetNotReady = new("dataset_not_ready", 409, "The data set cannot be trained on", "See its report at GET /datasets/{id}, mend what it names, and send it again.");
     internal static readonly ProblemKind ModelActive = new("model_active", 409, "The model is in service", "Activate another version first, or roll back.");
     internal static readonly ProblemKind ModelReadOnly = new("model_read_only", 409, "The model comes with the product and stays", "Activate another one; this one costs nothing then.");
     internal static readonly ProblemKind NoEarlierModel = new("no_earlier_model", 409, "There is nothing to go back to", "GET /models tells which are active; activate a version by name.");
@@ -75,9 +77,9 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, EvaluationNotFound, MethodNotAllowed,
+        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
-        ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
+        DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

@@ -9,6 +9,7 @@ builder.Services.AddProblems();
 builder.Services.AddStorage();
 builder.Services.AddHealth();
 builder.Services.AddModels();
+builder.Services.AddEvaluations();
 builder.Services.AddCaptions();
 builder.Services.AddOpenApiDocument();
 
@@ -17,6 +18,7 @@ app.UseRequestLog();
 app.UseProblems();
 app.MapCaptions();
 app.MapModels();
+app.MapEvaluations();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Numerics;
+using System.Text.Json;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Training;

@@ -339,7 +339,8 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
 
     private static string Scores(ModelCard card) => JsonSerializer.Serialize(card.Scores);
 
-    private static bool SameLanguage(string one, string other) => string.Equals(one.Split('-')[0], other.Split('-')[0], StringComparison.OrdinalIgnoreCase);
+    /// <summary>Whether two tags name one language; regions and scripts do not count.</summary>
+    internal static bool SameLanguage(string one, string other) => string.Equals(one.Split('-')[0], other.Split('-')[0], StringComparison.OrdinalIgnoreCase);
 
     private static ProblemException NotFound(string reference) => new(ProblemTable.ModelNotFound, $"There is no model '{(reference.Length <= 80 ? reference : reference[..80] + "…")}'.");
 
