@@ -102,7 +102,8 @@ public sealed class Captioner : IDisposable
         encoderPath ??= bundle.EncoderPath ?? DefaultEncoderPath;
         if (!File.Exists(encoderPath))
             throw new ModelBundleException($"The encoder weights '{encoderPath}' are missing.");
-        string digest = ModelBundle.FileSha256(encoderPath);
+        encoders ??= new SharedEncoders();
+        string digest = encoders.Sha256Of(encoderPath);
         if (bundle.Card.EncoderSha256 is { } expected && !string.Equals(expected, digest, StringComparison.OrdinalIgnoreCase))
             throw new ModelBundleException($"'{bundle.Card.Name}' was trained on encoder weights with SHA-256 {expected}; these are {digest}.");
 
@@ -115,7 +116,7 @@ public sealed class Captioner : IDisposable
         SharedEncoders.Share share;
         try
         {
-            share = (encoders ?? new SharedEncoders()).Take(encoderPath, digest, device, precision);
+            share = encoders.Take(encoderPath, digest, device, precision);
         }
         catch (SafetensorsException e)
         {

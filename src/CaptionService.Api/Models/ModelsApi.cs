@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
 using CaptionService.Captioning;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
@@ -89,8 +90,10 @@ public static class ModelsApi
         }
     }
 
-    private static PushStreamHttpResult Download(string name, int version, ModelRegistry registry, CancellationToken aborted)
+    private static PushStreamHttpResult Download(string name, int version, ModelRegistry registry, HttpContext http, CancellationToken aborted)
     {
+        // The end of each packed file is written without waiting; the rest is not.
+        http.Features.GetRequiredFeature<IHttpBodyControlFeature>().AllowSynchronousIO = true;
         RegisteredModel model = registry.Find(name, version);
         string[] files = [ModelBundle.CardFile, .. model.Card.Files.Keys];
         FileStream[] open = [.. files.Select(file => File.OpenRead(Path.Combine(model.Folder, file)))];      // a version that is deleted meanwhile is still sent whole

@@ -7,6 +7,23 @@ public sealed class SharedEncoders
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Sha256, EncoderPrecision? Precision), Shared> _loaded = [];      // under _gate
+    private readonly Dictionary<string, ((long, DateTime) Version, string Sha256)> _hashed = [];         // under _gate
+
+    /// <summary>SHA-256 of an encoder's file, computed again only when the file has changed.</summary>
+    internal string Sha256Of(string path)
+    {
+        var file = new FileInfo(path);
+        var version = (file.Length, file.LastWriteTimeUtc);
+        lock (_gate)
+        {
+            if (_hashed.TryGetValue(path, out var known) && known.Version == version)
+                return known.Sha256;
+        }
+        string sha256 = ModelBundle.FileSha256(path);
+        lock (_gate)
+            _hashed[path] = (version, sha256);
+        return sha256;
+    }
 
     /// <summary>Takes a share; dispose it to give it back. The last one frees the weights.</summary>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
