@@ -37,6 +37,8 @@ public static class ProblemTable
     internal static readonly ProblemKind BadRequest = new("bad_request", 400, "The request cannot be understood", "See /swagger for what the service understands.");
     internal static readonly ProblemKind NotFound = new("not_found", 404, "There is nothing at this address", "See /swagger for the addresses of this service.");
     internal static readonly ProblemKind ModelNotFound = new("model_not_found", 404, "No model has this name", "GET /models lists the models.");
+    internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
+    internal static readonly ProblemKind EvaluationNotFound = new("evaluation_not_found", 404, "No evaluation has this id", "GET /evaluations lists the evaluations.");
     internal static readonly ProblemKind MethodNotAllowed = new("method_not_allowed", 405, "The address does not take this method", "The Allow header names the methods it takes.");
     internal static readonly ProblemKind RequestTimeout = new("request_timeout", 408, "The request arrived too slowly", "Send it again over a faster connection.");
     internal static readonly ProblemKind BodyTooLarge = new("body_too_large", 413, "The body is too large", "Send fewer or smaller photos in one request; large ones as multipart/form-data.");
@@ -51,6 +53,13 @@ public static class ProblemTable
     internal static readonly ProblemKind UnsupportedMediaType = new("unsupported_media_type", 415, "The body is of a type that the service does not read", "Send multipart/form-data, one photo's bytes, or JSON.");
     internal static readonly ProblemKind BrokenPhoto = new("broken_photo", 422, "The photo is broken", "Check that the file is whole, and open and save it anew.");
 
+    // Models
+    internal static readonly ProblemKind DatasetNotReady = new("dataset_not_ready", 409, "The data set cannot be trained on", "See its report at GET /datasets/{id}, mend what it names, and send it again.");
+    internal static readonly ProblemKind ModelActive = new("model_active", 409, "The model is in service", "Activate another version first, or roll back.");
+    internal static readonly ProblemKind ModelReadOnly = new("model_read_only", 409, "The model comes with the product and stays", "Activate another one; this one costs nothing then.");
+    internal static readonly ProblemKind NoEarlierModel = new("no_earlier_model", 409, "There is nothing to go back to", "GET /models tells which are active; activate a version by name.");
+    internal static readonly ProblemKind ModelRefused = new("model_refused", 422, "The model bundle cannot be used", "Send a zip of model.json, vocabulary.txt, decoder.safetensors and, where there is one, encoder.safetensors, as the trainer wrote them.");
+
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind Internal = new("internal_error", 500, "The service failed", "Send the request again; if it fails again, give the operator the trace id.");
@@ -62,8 +71,6 @@ public static class ProblemTable
     // Training jobs
     internal static readonly ProblemKind JobNotFound = new("job_not_found", 404, "No training job has this id", "GET /training-jobs lists the jobs.");
     internal static readonly ProblemKind JobState = new("job_state", 409, "The job is in a state that does not allow this", "GET the job to see its state.");
-    internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
-    internal static readonly ProblemKind DatasetNotReady = new("dataset_not_ready", 409, "The data set cannot be trained on", "See its report at GET /datasets/{id}, mend what it names, and send it again.");
     internal static readonly ProblemKind NoBaseModel = new("no_base_model", 409, "There is no model to start from", "Name one of GET /models as baseModel, or choose the preset best.");
     internal static readonly ProblemKind IdempotencyKeyInUse = new("idempotency_key_in_use", 409, "A request with this Idempotency-Key is still under way", "Send it again in a moment.");
     internal static readonly ProblemKind IdempotencyKeyReused = new("idempotency_key_reused", 422, "This Idempotency-Key came with another body before", "Use a new key for a new job.");
@@ -77,9 +84,10 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, MethodNotAllowed,
+        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
-        JobNotFound, DatasetNotFound, JobState, DatasetNotReady, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
+        JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
+        DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

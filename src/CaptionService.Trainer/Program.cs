@@ -13,8 +13,9 @@ public static class Program
         CaptionService.Trainer train FOLDER [--attached]
             Trains as FOLDER/job.json says and leaves the model in FOLDER/model. The same command again resumes.
             --attached: also save and stop when standard input closes (a server that started this program is gone).
-        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N]
+        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--output RESULT.json] [--attached]
             Scores a model bundle on a split of the data set that the job file names.
+            --output: the scores, and each photo's caption with its CIDEr, as a file.
         """;
 
     /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>
@@ -36,6 +37,7 @@ public static class Program
             {
                 ["train", var folder] => Train(folder, progress, stop.Token),
                 ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
+                ["evaluate", var model, var job, .. var rest, "--attached"] => Evaluation.Run(model, job, rest, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
                 _ => throw new ValidationException(Usage),
             };
