@@ -6,7 +6,7 @@ using CaptionService.Captioning.Training;
 
 namespace CaptionService.Trainer;
 
-/// <summary>The trainer: <c>train FOLDER</c> and <c>evaluate MODEL DATASET</c>.</summary>
+/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
 public static class Program
 {
     private const string Usage = """
@@ -15,6 +15,9 @@ public static class Program
             --attached: also save and stop when standard input closes (a server that started this program is gone).
         CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N]
             Scores a model bundle on a split of the data set that the job file names.
+        CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
+            Looks through a data set in its canonical form and writes FOLDER/report.json.
+            Takes broken photos out of the splits, and out of training what dev or test has too.
         """;
 
     /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>
@@ -37,6 +40,7 @@ public static class Program
                 ["train", var folder] => Train(folder, progress, stop.Token),
                 ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
+                ["inspect", var folder, .. var rest] => Inspection.Inspect.Run(folder, rest, progress, rest.Contains("--attached") ? Attached(stop) : stop.Token),
                 _ => throw new ValidationException(Usage),
             };
         }
