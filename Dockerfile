@@ -32,6 +32,7 @@ LABEL org.opencontainers.image.title="CaptionService" \
 # DOTNET_EnableDiagnostics=0: no diagnostics socket or shared memory, so nothing is written outside /tmp and /data.
 # VIPS_MAX_COORD: libvips itself refuses pictures with a longer side; it reads this only from its environment.
 ENV ASPNETCORE_HTTP_PORTS=8080 \
+    Storage__Folder=/data \
     DOTNET_EnableDiagnostics=0 \
     VIPS_MAX_COORD=30000
 

@@ -85,7 +85,9 @@ fi
 
 free_port() { local p; for p in $(seq "$1" $(($1 + 99))); do (: <> "/dev/tcp/127.0.0.1/$p") 2> /dev/null || { echo "$p"; return; }; done; }
 listen=$(free_port 18080)
-declare -a env=(env -i "PATH=$PATH" HOME=/home/app "${environment[@]}" "ASPNETCORE_HTTP_PORTS=$listen")
+install -d "$work/data"        # the volume
+[ "$(id -u)" -ne 0 ] || chown "$uid:$gid" "$work/data"
+declare -a env=(env -i "PATH=$PATH" HOME=/home/app "${environment[@]/%=\/data/=$work/data}" "ASPNETCORE_HTTP_PORTS=$listen")
 declare -a user=()
 
 # Runs a command as the container would, in place of the shell.
@@ -95,6 +97,7 @@ contained() {
     exec unshare --mount --propagation private bash -euo pipefail -c '
       mount -t tmpfs tmpfs /tmp
       mount --bind . .
+      mount --bind ../data ../data
       mount -o remount,bind,ro "$PWD"
       mount -o remount,bind,ro /
       cd "$PWD"

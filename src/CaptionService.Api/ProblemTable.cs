@@ -59,12 +59,19 @@ public static class ProblemTable
     internal static readonly ProblemKind OutOfMemory = new("out_of_memory", 503, "The device is out of memory", "Wait as long as Retry-After says and send the request again, with a smaller beamWidth if it keeps failing.");
     internal static readonly ProblemKind DeadlinePassed = new("deadline_passed", 504, "The captions were not ready in time", "Send the request again when the service is less busy, or send fewer photos at once.");
 
+    // The storage
+    internal static readonly ProblemKind DatabaseBusy = new("database_busy", 503, "The database is locked by another program", "Wait as long as Retry-After says and send the request again.");
+    internal static readonly ProblemKind DatabaseDamaged = new("database_damaged", 503, "The database file is damaged", "The operator must put back a copy of it; captions are made meanwhile.");
+    internal static readonly ProblemKind DatabaseUnavailable = new("database_unavailable", 503, "The database cannot be reached", "Wait as long as Retry-After says and send the request again; captions are made meanwhile.");
+    internal static readonly ProblemKind StorageFull = new("storage_full", 507, "The disk is full", "Delete data sets or models that are not needed, or give the service more room.");
+
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
         InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
-        QueueFull, Internal, ModelLoading, Draining, OutOfMemory, DeadlinePassed,
+        QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
+        DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];
 
     /// <summary>The kind with a code, or null.</summary>
@@ -78,7 +85,7 @@ public static class ProblemTable
         BadHttpRequestException { StatusCode: 413 } => BodyTooLarge,
         BadHttpRequestException { StatusCode: 408 } => RequestTimeout,
         BadHttpRequestException => MalformedBody,
-        _ => Internal,
+        _ => StorageApi.Problem(exception) ?? Internal,
     };
 
     /// <summary>Which kind a status is that the framework chose.</summary>

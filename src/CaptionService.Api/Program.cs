@@ -6,6 +6,7 @@ WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 builder.AddServerLimits();
 builder.AddRequestLog();
 builder.Services.AddProblems();
+builder.Services.AddStorage();
 builder.Services.AddHealth();
 builder.Services.AddModels();
 builder.Services.AddCaptions();
@@ -19,4 +20,11 @@ app.MapModels();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();
-app.Run();
+try
+{
+    app.Run();
+}
+catch (StorageException)
+{
+    Environment.ExitCode = 1;   // the log says why
+}

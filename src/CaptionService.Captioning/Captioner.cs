@@ -103,6 +103,11 @@ public sealed class Captioner : IDisposable
         if (bundle.Card.EncoderSha256 is { } expected && !string.Equals(expected, digest, StringComparison.OrdinalIgnoreCase))
             throw new ModelBundleException($"'{bundle.Card.Name}' was trained on encoder weights with SHA-256 {expected}; these are {digest}.");
 
+        var decoder = bundle.Card.Decoder;
+        int expectedSize = decoder.SingleVector ? Vgg16.Fc7Size : Vgg16.Channels;
+        if (decoder.FeatureSize != expectedSize)
+            throw new ModelBundleException($"'{bundle.Card.Name}' works from features of {decoder.FeatureSize} values; the encoder gives {expectedSize}.");
+
         var device = TorchRuntime.Device;
         Vgg16 encoder;
         try
@@ -113,7 +118,7 @@ public sealed class Captioner : IDisposable
         {
             throw new ModelBundleException($"The encoder weights cannot be loaded: {e.Message}", e);
         }
-        if (bundle.Card.Decoder is { SingleVector: true, FeatureSize: Vgg16.Fc7Size } && !encoder.HasFc7)
+        if (decoder.SingleVector && !encoder.HasFc7)
         {
             encoder.Dispose();
             throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");

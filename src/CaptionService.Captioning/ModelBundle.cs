@@ -55,6 +55,7 @@ public sealed class ModelBundle : IDisposable
     {
         WriteIndented = true,
         AllowDuplicateProperties = false,
+        RespectNullableAnnotations = true,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     };
 
@@ -85,9 +86,10 @@ public sealed class ModelBundle : IDisposable
         try
         {
             var card = ReadCard(folder);
-            var vocabulary = Vocabulary.Load(Path.Combine(folder, VocabularyFile));
+            var vocabulary = LoadVocabulary(Path.Combine(folder, VocabularyFile));
             if (vocabulary.Count != card.Decoder.VocabularySize)
                 throw new ModelBundleException($"{VocabularyFile} of '{card.Name}' has {vocabulary.Count} words, {CardFile} says {card.Decoder.VocabularySize}.");
+            CheckSize(card.Decoder, Path.Combine(folder, DecoderFile));
             var decoder = CaptionDecoder.Create(card.Decoder);
             try
             {
@@ -101,7 +103,7 @@ public sealed class ModelBundle : IDisposable
             decoder.eval();
             return new ModelBundle(card, vocabulary, decoder, card.Files.ContainsKey(EncoderFile) ? Path.Combine(folder, EncoderFile) : null);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException or VocabularyException or JsonException or NotSupportedException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException)
         {
             throw new ModelBundleException($"The model in '{Path.GetFileName(Path.TrimEndingDirectorySeparator(folder))}' cannot be loaded: {e.Message}", e);
         }
@@ -127,6 +129,10 @@ public sealed class ModelBundle : IDisposable
             throw new ModelBundleException($"{CardFile} is not a model card: {e.Message}", e);
         }
         CheckName(card.Name);
+        if (card.Version < 1)
+            throw new ModelBundleException($"{CardFile} gives version {card.Version}; versions are 1, 2, 3, …");
+        if (string.IsNullOrWhiteSpace(card.Language))
+            throw new ModelBundleException($"{CardFile} gives no language.");
         card.Decoder.Check();
         foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
         {
@@ -220,7 +226,29 @@ public sealed class ModelBundle : IDisposable
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
-    private static void CheckName(string name)
+    private static Vocabulary LoadVocabulary(string path)
+    {
+        try
+        {
+            return Vocabulary.Load(path);
+        }
+        catch (VocabularyException e)
+        {
+            throw new ModelBundleException($"{VocabularyFile} cannot be used: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Sizes that the file cannot hold are refused before memory is taken for them.</summary>
+    private static void CheckSize(DecoderOptions options, string path)
+    {
+        using var stream = File.OpenRead(path);
+        long values = Safetensors.ReadHeader(stream).Entries.Sum(e => e.Shape.Aggregate(1L, (product, size) => product * size));
+        if (values < options.LeastParameters)
+            throw new ModelBundleException($"{DecoderFile} holds {values} values, {CardFile} describes at least {options.LeastParameters}.");
+    }
+
+    /// <exception cref="ModelBundleException">The name is not one.</exception>
+    internal static void CheckName(string name)
     {
         if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiDigit(c) || char.IsAsciiLetterLower(c) || c is '-' or '_' or '.'))
             throw new ModelBundleException($"'{name}' is no model name: 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");

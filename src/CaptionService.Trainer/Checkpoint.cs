@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using static TorchSharp.torch;
@@ -14,11 +15,25 @@ internal sealed record Position
     /// <summary>Steps made.</summary>
     public long Step { get; init; }
 
-    /// <summary>Sums over the epoch so far.</summary>
+    /// <summary>Steps of the epoch so far whose loss is a number: what the sums are over.</summary>
+    public int Summed { get; init; }
+
+    /// <summary>Steps in a row, up to now, whose loss or gradient is not a number.</summary>
+    public int Broken { get; init; }
+
+    /// <summary>Sum of the losses over the epoch so far.</summary>
     public double LossSum { get; init; }
 
     /// <summary>Sum of the negative log-likelihoods over the epoch so far.</summary>
     public double NllSum { get; init; }
+
+    /// <summary>Mean loss of the epoch so far.</summary>
+    [JsonIgnore]
+    public double Loss => LossSum / Math.Max(Summed, 1);
+
+    /// <summary>Mean negative log-likelihood of the epoch so far.</summary>
+    [JsonIgnore]
+    public double Nll => NllSum / Math.Max(Summed, 1);
 
     /// <summary>Best dev CIDEr, its epoch (1, 2, …; 0 = none) and that epoch's scores.</summary>
     public double BestCider { get; init; } = -1;
@@ -28,6 +43,9 @@ internal sealed record Position
 
     /// <summary>Scores of the best epoch.</summary>
     public IReadOnlyDictionary<string, double> BestScores { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Number format of the products: where it was measured, a resumed run keeps what the first chose.</summary>
+    public string Precision { get; init; } = "";
 
     /// <summary>Digest of the job: another job's checkpoint is not resumed.</summary>
     public string Job { get; init; } = "";

@@ -1,6 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
-using System.Text.Json;
+using System.Numerics;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Training;
 using TorchSharp;
@@ -21,14 +21,14 @@ internal static class Evaluation
             switch (options[i])
             {
                 case "--split": split = value; break;
-                case "--beam": search = search with { Width = int.Parse(value, CultureInfo.InvariantCulture) }; break;
-                case "--length-normalization": search = search with { LengthNormalization = double.Parse(value, CultureInfo.InvariantCulture) }; break;
-                case "--no-repeat": search = search with { NoRepeatNgram = int.Parse(value, CultureInfo.InvariantCulture) }; break;
+                case "--beam": search = search with { Width = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth) }; break;
+                case "--length-normalization": search = search with { LengthNormalization = Number(options[i], value, 0.0, 2.0) }; break;
+                case "--no-repeat": search = search with { NoRepeatNgram = Number(options[i], value, 0, 100) }; break;
                 default: throw new ValidationException($"Unknown option {options[i]}.");
             }
         }
 
-        var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(jobFile), TrainingJob.Json)!;
+        var job = Program.ReadJob(jobFile);
         string root = Path.GetDirectoryName(Path.GetFullPath(jobFile))!;
         var dataset = Dataset.Load(job.Data, root);
         var photos = dataset.Split(split);
@@ -42,4 +42,9 @@ internal static class Evaluation
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;
     }
+
+    private static T Number<T>(string option, string value, T least, T most) where T : INumber<T> =>
+        T.TryParse(value, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most
+            ? number
+            : throw new ValidationException($"{option} is {value}; it must be {least} to {most}.");
 }

@@ -52,6 +52,8 @@ public sealed class FeatureCache : FeatureSource
             using var encoder = Vgg16.Load(encoderPath, TorchRuntime.Device);
             using var data = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite);
             using var index = new StreamWriter(new FileStream(path + ".index", FileMode.Append)) { NewLine = "\n" };
+            if (index.BaseStream.Length > 0)
+                index.WriteLine();                  // a line cut by a crash must not swallow the next
             progress.Begin(mirrored ? "features (mirrored)" : "features", photos.Count, Math.Min(done.Count * Block, photos.Count));
             for (int block = 0; block < blocks; block++)
             {
@@ -100,6 +102,7 @@ public sealed class FeatureCache : FeatureSource
     private static byte[] Encode(Vgg16 encoder, CaptionedPhoto[] photos, bool mirrored)
     {
         var decoded = new Photo[photos.Length];
+        var rejected = new string?[photos.Length];
         Parallel.For(0, photos.Length, i =>
         {
             try
@@ -108,9 +111,11 @@ public sealed class FeatureCache : FeatureSource
             }
             catch (PhotoRejectedException e)
             {
-                throw new DatasetException($"{photos[i].Name}: {e.Message}");
+                rejected[i] = $"{photos[i].Name}: {e.Message}";
             }
         });
+        if (rejected.FirstOrDefault(r => r is not null) is { } first)
+            throw new DatasetException(first);
         using var scope = NewDisposeScope();
         var features = new List<Tensor>();
         foreach (var batch in decoded.Chunk(8))

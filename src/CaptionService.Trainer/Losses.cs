@@ -19,13 +19,14 @@ internal static class Losses
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         long m = logits.shape[0], v = logits.shape[1];
-        using Scalar share = smoothing / v, truth = -(1 - smoothing), mean = 1.0 / m, one = 1.0;
+        // Implicit conversions to Scalar would leave native objects to the finalizer.
+        using Scalar share = smoothing / v, spread = smoothing, truth = 1 - smoothing, minus = -(1 - smoothing), mean = 1.0 / m;
         var logP = logits.detach().to(ScalarType.Float32).log_softmax(-1);                  // (M, V)
         var index = targets.unsqueeze(1);
         var nll = logP.gather(1, index).mean().neg();
-        var loss = nll.mul(-truth.ToDouble()).sub(logP.mean().mul(smoothing));
+        var loss = nll.mul(truth).sub(logP.mean().mul(spread));
         var gradient = logP.exp_().sub_(share);                                            // softmax - target, over M
-        gradient.scatter_add_(1, index, full(m, 1, -(1 - smoothing), ScalarType.Float32, logits.device));
+        gradient.scatter_add_(1, index, full(m, 1, minus, ScalarType.Float32, logits.device));
         gradient = gradient.mul_(mean).to(logits.dtype);
         return scope.MoveToOuter(loss, nll, gradient);
     }

@@ -64,10 +64,7 @@ public static class Program
     private static int Train(string folder, Progress progress, CancellationToken stop)
     {
         string file = Path.Combine(folder, "job.json");
-        if (!File.Exists(file))
-            throw new ValidationException($"There is no job.json in '{folder}'.");
-        var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(file), TrainingJob.Json)!;
-        job.Options.Check();
+        var job = ReadJob(file);
         using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System);
         try
         {
@@ -102,6 +99,30 @@ public static class Program
             JobResult.Write(folder, new JobResult(job.Attempt, "failed", e.Message, null, null));
             return exit;
         }
+    }
+
+    /// <summary>The job, checked as far as that is possible without its data.</summary>
+    /// <exception cref="JsonException">The file is no job.</exception>
+    /// <exception cref="ValidationException">There is no file, or something in it is out of range.</exception>
+    internal static TrainingJob ReadJob(string file)
+    {
+        if (!File.Exists(file))
+            throw new ValidationException($"There is no '{file}'.");
+        var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(file), TrainingJob.Json) ?? throw new ValidationException($"'{file}' is null.");
+        job.Options.Check();
+        if (string.IsNullOrWhiteSpace(job.Language))
+            throw new ValidationException("language is empty; it must be a BCP 47 tag such as en.");
+        if (job.Version < 1)
+            throw new ValidationException($"version is {job.Version}; it must be 1 or more.");
+        try
+        {
+            ModelBundle.CheckName(job.Name);
+        }
+        catch (ModelBundleException e)
+        {
+            throw new ValidationException(e.Message, e);    // now, not after the training
+        }
+        return job;
     }
 
     /// <summary>A token that also ends when standard input does.</summary>

@@ -30,11 +30,23 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         var tokenizer = Tokenizer.For(job.Language);
         var vocabulary = Vocabulary.Build(dataset.Train.SelectMany(p => p.Captions.Select(tokenizer.Surfaces)), _options.MinWordCount);
         int[][][] captions = [.. dataset.Train.Select(p => p.Captions.Select(c => Cut(vocabulary.Encode(tokenizer.Tokenize(c)))).Where(c => c.Length > 0).ToArray())];
+        if (vocabulary.Count == Vocabulary.Unknown + 1)
+            throw new DatasetException($"No word is in the training captions {_options.MinWordCount} times: lower minWordCount.");
         int[][][] devCaptions = [.. dataset.Dev.Select(p => p.Captions.Select(c => Cut(vocabulary.Encode(tokenizer.Tokenize(c)))).Where(c => c.Length > 0).ToArray())];
+        foreach (var (photos, words) in new[] { (dataset.Train, captions), (dataset.Dev, devCaptions) })
+        {
+            int wordless = Array.FindIndex(words, c => c.Length == 0);
+            if (wordless >= 0)
+                throw new DatasetException($"No caption of {photos[wordless].Name} holds a word.");
+        }
         events.WriteOnce("started", 0, new
         {
-            step = 0, trainPhotos = dataset.Train.Count, devPhotos = dataset.Dev.Count, captions = captions.Sum(c => c.Length),
-            vocabulary = vocabulary.Count, options = _options,
+            step = 0,
+            trainPhotos = dataset.Train.Count,
+            devPhotos = dataset.Dev.Count,
+            captions = captions.Sum(c => c.Length),
+            vocabulary = vocabulary.Count,
+            options = _options,
         });
         progress.Say($"{dataset.Train.Count} training photos, {dataset.Dev.Count} development photos, {captions.Sum(c => c.Length)} captions, {vocabulary.Count} words");
 
@@ -53,20 +65,22 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         manual_seed(_options.Seed);
         using var decoder = CaptionDecoder.Create(new DecoderOptions
         {
-            Architecture = _options.Architecture, VocabularySize = vocabulary.Count, Embedding = _options.Embedding, Hidden = _options.Hidden,
-            Heads = _options.Heads, Attention = _options.Attention, FeatureSize = features.Size, SingleVector = features.SingleVector,
+            Architecture = _options.Architecture,
+            VocabularySize = vocabulary.Count,
+            Embedding = _options.Embedding,
+            Hidden = _options.Hidden,
+            Heads = _options.Heads,
+            Attention = _options.Attention,
+            FeatureSize = features.Size,
+            SingleVector = features.SingleVector,
         });
         decoder.to(device);
         decoder.Dropout = _options.Dropout;
-        decoder.ComputeType = _options.Precision switch
-        {
-            "float32" => ScalarType.Float32,
-            "bfloat16" => ScalarType.BFloat16,
-            _ => EncoderPrecision.Fastest(device).Type,
-        };
         using var adam = new Adam(decoder.named_parameters(), _options.Beta1, _options.Beta2, _options.WeightAverage);
         string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Options })));
         var at = Checkpoint.Load(folder, decoder, adam, jobDigest) ?? new Position { Job = jobDigest };
+        at = at with { Precision = Precision(at.Precision, device) };
+        decoder.ComputeType = at.Precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
         if (at.Step > 0)
             progress.Say($"resumed at step {at.Step}");
 
@@ -74,7 +88,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         int stepsPerEpoch = (dataset.Train.Count + _options.BatchPhotos - 1) / _options.BatchPhotos;
         long last = (long)stepsPerEpoch * _options.Epochs;
         long saved = Stopwatch.GetTimestamp(), reported = saved;
-        int broken = 0, best = 0;
+        int best = 0;
         int[] order = [];
         for (long step = at.Step; step < last && !Stale(at, stepsPerEpoch); step++)
         {
@@ -89,21 +103,23 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             double share = _options.ScheduledSampling * step / last;
             var (loss, nll, norm) = Step(decoder, adam, features, mirrored, captions, rows, step, share, LearningRate.At(step, stepsPerEpoch, _options));
 
-            broken = double.IsFinite(loss) && double.IsFinite(norm) ? 0 : broken + 1;
-            if (broken == 20)
+            // Adam leaves such a step out, and so do the means; neither can be written as JSON.
+            at = double.IsFinite(loss) && double.IsFinite(norm)
+                ? at with { Step = step + 1, LossSum = at.LossSum + loss, NllSum = at.NllSum + nll, Summed = at.Summed + 1, Broken = 0 }
+                : at with { Step = step + 1, Broken = at.Broken + 1 };
+            if (at.Broken == 20)
                 throw new CollapsedException("The loss is not a number for 20 steps: lower learningRate, or set precision to float32.");
-            at = at with { Step = step + 1, LossSum = at.LossSum + loss, NllSum = at.NllSum + nll };
-            progress.Advance(1, $"loss {at.LossSum / (inEpoch + 1):F3}");
+            progress.Advance(1, $"loss {at.Loss:F3}");
             if (Stopwatch.GetElapsedTime(reported).TotalSeconds >= 5)
             {
                 reported = Stopwatch.GetTimestamp();
                 double left = progress.Left.TotalSeconds + (_options.Epochs - epoch - 1) * (stepsPerEpoch / Math.Max(progress.Rate, 1e-9));
-                events.WriteOnce("progress", step + 1, new { step = step + 1, steps = last, epoch = epoch + 1, loss = at.LossSum / (inEpoch + 1), stepsPerSecond = progress.Rate, secondsLeft = Math.Round(left) });
+                events.WriteOnce("progress", step + 1, new { step = step + 1, steps = last, epoch = epoch + 1, loss = at.Loss, stepsPerSecond = progress.Rate, secondsLeft = Math.Round(left) });
             }
 
             if (inEpoch == stepsPerEpoch - 1)
             {
-                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, at, epoch + 1, stepsPerEpoch);
+                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, at, epoch + 1);
                 best = at.BestEpoch;
             }
             if (inEpoch == stepsPerEpoch - 1 || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(saved).TotalSeconds >= _options.CheckpointSeconds)
@@ -121,8 +137,12 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         ModelBundle.LoadWeights(decoder, Checkpoint.BestPath(folder, at.BestEpoch));
         return ModelBundle.Save(Path.Combine(folder, "model"), new ModelCard
         {
-            Name = job.Name, Version = job.Version, Language = job.Language, Decoder = decoder.Options,
-            EncoderSha256 = ModelBundle.FileSha256(encoder), Scores = at.BestScores,
+            Name = job.Name,
+            Version = job.Version,
+            Language = job.Language,
+            Decoder = decoder.Options,
+            EncoderSha256 = ModelBundle.FileSha256(encoder),
+            Scores = at.BestScores,
             Training = new Dictionary<string, JsonElement>
             {
                 ["photos"] = JsonSerializer.SerializeToElement(dataset.Train.Count),
@@ -162,7 +182,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var guesses = decoder.Logits(decoder.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1).multinomial(1).view(-1);   // (M)
+        var guesses = decoder.Logits(decoder.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1)
+            .nan_to_num(1).multinomial(1).view(-1);          // (M); of no numbers nothing can be drawn, and the loss will tell
         var before = new List<long>();                       // place of the step before; a row's first word stays <start>
         for (int t = 1, start = 0; t < packed.BatchSizes.Length; start += packed.BatchSizes[t++ - 1])
             before.AddRange(Enumerable.Range(start, packed.BatchSizes[t]).Select(i => (long)i));
@@ -173,7 +194,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Position at, int epoch, int stepsPerEpoch)
+        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Position at, int epoch)
     {
         using var average = adam.UseAverage();
         decoder.eval();
@@ -182,9 +203,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             scores = validation.Run(frozen, new BeamSearchOptions { Width = _options.ValidationBeamWidth, NoRepeatNgram = CaptionOptions.NoRepeatNgram });
         double devLoss = DevLoss(decoder, devFeatures, devCaptions);
         var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
-        double loss = at.LossSum / stepsPerEpoch;
-        events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, loss, negativeLogLikelihood = at.NllSum / stepsPerEpoch, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples });
-        progress.Say($"epoch {epoch}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
+        events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, loss = at.Loss, negativeLogLikelihood = at.Nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples });
+        progress.Say($"epoch {epoch}: loss {at.Loss:F3}  dev nll {devLoss:F3}  {scores}");
         if (epoch >= 3 && scores.Distinct < 0.02)
             events.WriteOnce("warning", at.Step, new { step = at.Step, code = "same_captions", message = $"Only {100 * scores.Distinct:F1} % of the dev captions differ: the model says the same of every photo. Check that photos and captions belong together." });
         if (scores.Cider > at.BestCider)
@@ -192,7 +212,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             Checkpoint.SaveBest(folder, decoder, epoch);
             at = at with { BestCider = scores.Cider, BestEpoch = epoch, BestScores = scores.Figures };
         }
-        return at with { LossSum = 0, NllSum = 0 };
+        return at with { LossSum = 0, NllSum = 0, Summed = 0 };
     }
 
     private double DevLoss(CaptionDecoder decoder, FeatureSource features, int[][][] captions)
@@ -213,6 +233,11 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     private bool Stale(Position at, int stepsPerEpoch) => at.BestEpoch > 0 && at.Step / stepsPerEpoch - at.BestEpoch >= _options.Patience;
+
+    private string Precision(string before, Device device) =>
+        _options.Precision != "auto" ? _options.Precision
+        : before.Length > 0 ? before
+        : EncoderPrecision.Fastest(device).Type == ScalarType.BFloat16 ? "bfloat16" : "float32";
 
     private int[] Cut(int[] words) => words.Length <= _options.MaxCaptionWords ? words : words[.._options.MaxCaptionWords];
 

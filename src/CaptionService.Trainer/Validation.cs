@@ -19,8 +19,16 @@ public sealed record Scores(double[] Bleu, double Cider, double RougeL, double L
     /// <summary>The figures by name, for events and model cards.</summary>
     public IReadOnlyDictionary<string, double> Figures => new Dictionary<string, double>
     {
-        ["bleu1"] = Bleu[0], ["bleu2"] = Bleu[1], ["bleu3"] = Bleu[2], ["bleu4"] = Bleu[3], ["cider"] = Cider, ["rougeL"] = RougeL,
-        ["length"] = Length, ["distinct"] = Distinct, ["verbatim"] = Verbatim, ["unended"] = Unended,
+        ["bleu1"] = Bleu[0],
+        ["bleu2"] = Bleu[1],
+        ["bleu3"] = Bleu[2],
+        ["bleu4"] = Bleu[3],
+        ["cider"] = Cider,
+        ["rougeL"] = RougeL,
+        ["length"] = Length,
+        ["distinct"] = Distinct,
+        ["verbatim"] = Verbatim,
+        ["unended"] = Unended,
     };
 
     /// <summary>One line, in the percent that papers use.</summary>
@@ -68,6 +76,8 @@ internal sealed class Validation
             using var state = decoder.Start(onDevice);
             foreach (var found in BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device))
             {
+                if (found.Count == 0)
+                    throw new CollapsedException("The model's probabilities are not numbers: lower learningRate, or set precision to float32.");
                 unended += found[0].Ended ? 0 : 1;
                 captions.Add([.. found[0].Words.Select(id => _vocabulary.Display(id).ToLowerInvariant())]);
             }

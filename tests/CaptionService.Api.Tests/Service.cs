@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using CaptionService.Api.Tests;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Data.Sqlite;
 using Xunit.Sdk;
 using Xunit.v3;
 
@@ -77,6 +78,9 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
 {
     private readonly Action<IWebHostBuilder> _configure;
 
+    /// <summary>Where this one keeps its data, unless it is told otherwise.</summary>
+    public string Storage { get; } = Directory.CreateTempSubdirectory("captionservice-").FullName;
+
     public ServiceFactory(Action<IWebHostBuilder> configure)
     {
         _configure = configure;
@@ -99,7 +103,15 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
         builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
+        builder.UseSetting("Storage:Folder", Storage);
         _configure(builder);
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        await base.DisposeAsync();
+        SqliteConnection.ClearAllPools();
+        Directory.Delete(Storage, recursive: true);
     }
 }
 

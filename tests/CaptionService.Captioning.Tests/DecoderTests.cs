@@ -16,7 +16,13 @@ public sealed class DecoderTests
         manual_seed(seed);
         var decoder = CaptionDecoder.Create(new DecoderOptions
         {
-            Architecture = architecture, VocabularySize = 14, Embedding = 6, Hidden = 8, Heads = 2, Attention = 5, FeatureSize = 7,
+            Architecture = architecture,
+            VocabularySize = 14,
+            Embedding = 6,
+            Hidden = 8,
+            Heads = 2,
+            Attention = 5,
+            FeatureSize = 7,
         });
         decoder.eval();
         return decoder;

@@ -30,12 +30,16 @@ public abstract class CaptionDecoder : nn.Module
     public static CaptionDecoder Create(DecoderOptions options)
     {
         options.Check();
-        return options.Architecture switch
+        using var scope = NewDisposeScope();        // for what drawing the weights leaves behind
+        CaptionDecoder decoder = options.Architecture switch
         {
             "show-and-tell" => new ShowAndTell(options),
             "show-attend-and-tell" => new ShowAttendAndTell(options),
             _ => new TopDown(options),
         };
+        foreach (var parameter in decoder.parameters())
+            parameter.MoveToOuterDisposeScope();
+        return decoder;
     }
 
     /// <summary>One pass over whole captions, each word predicted from the true words before it.</summary>

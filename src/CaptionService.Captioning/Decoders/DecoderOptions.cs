@@ -37,6 +37,22 @@ public sealed record DecoderOptions
     [JsonIgnore]
     public bool Attends => Architecture != "show-and-tell";
 
+    /// <summary>Values that the network's largest tensors hold: a file with fewer cannot be its weights.</summary>
+    [JsonIgnore]
+    internal long LeastParameters
+    {
+        get
+        {
+            long v = VocabularySize, e = Embedding, h = Hidden, f = FeatureSize, a = Attention;
+            return v * e + Architecture switch
+            {
+                "show-and-tell" => f * e + 4 * h * (e + h) + v * h,
+                "show-attend-and-tell" => 4 * h * (e + f + h) + 3 * h * f + a * (f + h) + v * (h + f),
+                _ => 4 * h * (e + f + 5 * h) + 2 * f * h,
+            };
+        }
+    }
+
     /// <exception cref="ModelBundleException">A value is out of range.</exception>
     internal void Check()
     {

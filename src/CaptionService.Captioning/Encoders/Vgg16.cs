@@ -37,11 +37,11 @@ public sealed class Vgg16 : IDisposable
     /// <summary>Whether the weights include fc6 and fc7.</summary>
     public bool HasFc7 => _fc7 is not null;
 
+    // Its tensors belong to the caller's scope until all are there: a refused file leaves none behind.
     private Vgg16(IReadOnlyDictionary<string, Tensor> weights, Device device, EncoderPrecision precision)
     {
         _device = device;
         Precision = precision;
-        using var scope = NewDisposeScope();
         _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device) : null;
         int index = 0, input = 3, side = Photo.Side;
         foreach (int output in s_trunk)
@@ -56,7 +56,7 @@ public sealed class Vgg16 : IDisposable
             var weight = Take(weights, $"features.{index}.weight", output, input, 3, 3);
             var bias = Take(weights, $"features.{index}.bias", output);
             var laid = precision.Lay(weight.to(device));
-            _layers.Add((Keep(_fused?.Pack(laid, TypicalBatch, side) ?? laid), Keep(bias.to(device).to(precision.Type))));
+            _layers.Add((_fused?.Pack(laid, TypicalBatch, side) ?? laid, bias.to(device).to(precision.Type)));
             index += 2;             // Conv2d, ReLU
             input = output;
         }
@@ -66,8 +66,10 @@ public sealed class Vgg16 : IDisposable
             _fc7 = Dense(weights, "classifier.3", Fc7Size, Fc7Size);
         }
         // (x/255 - mean) / deviation = x * scale - shift, on bytes; ImageNet's figures, as torchvision.
-        _scale = Keep(tensor(new float[] { 1 / (255 * 0.229f), 1 / (255 * 0.224f), 1 / (255 * 0.225f) }).to(device).view(1, 1, 1, 3));
-        _mean = Keep(tensor(new float[] { 0.485f / 0.229f, 0.456f / 0.224f, 0.406f / 0.225f }).to(device).view(1, 1, 1, 3));
+        _scale = tensor(new float[] { 1 / (255 * 0.229f), 1 / (255 * 0.224f), 1 / (255 * 0.225f) }).to(device).view(1, 1, 1, 3);
+        _mean = tensor(new float[] { 0.485f / 0.229f, 0.456f / 0.224f, 0.406f / 0.225f }).to(device).view(1, 1, 1, 3);
+        foreach (var tensor in Tensors())
+            tensor.DetachFromDisposeScope();
     }
 
     /// <summary>Reads the weights (fp32, fp16 or bf16 safetensors).</summary>
@@ -133,19 +135,17 @@ public sealed class Vgg16 : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var layer in _layers.Append(_fc6).Append(_fc7))
-        {
-            layer?.Weight.Dispose();
-            layer?.Bias.Dispose();
-        }
-        _mean.Dispose();
-        _scale.Dispose();
+        foreach (var tensor in Tensors())
+            tensor.Dispose();
         _fused?.Dispose();
     }
 
+    private IEnumerable<Tensor> Tensors() =>
+        [_mean, _scale, .. _layers.Append(_fc6).Append(_fc7).OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
+
     private (Tensor, Tensor) Dense(IReadOnlyDictionary<string, Tensor> weights, string name, int output, int input) =>
-        (Keep(Take(weights, name + ".weight", output, input).to(_device).to(ScalarType.Float32)),
-         Keep(Take(weights, name + ".bias", output).to(_device).to(ScalarType.Float32)));
+        (Take(weights, name + ".weight", output, input).to(_device).to(ScalarType.Float32),
+         Take(weights, name + ".bias", output).to(_device).to(ScalarType.Float32));
 
     private static Tensor Take(IReadOnlyDictionary<string, Tensor> weights, string name, params long[] shape)
     {
@@ -155,6 +155,4 @@ public sealed class Vgg16 : IDisposable
             throw new ModelBundleException($"Encoder tensor '{name}' has shape [{string.Join(", ", tensor.shape)}], expected [{string.Join(", ", shape)}].");
         return tensor;
     }
-
-    private static Tensor Keep(Tensor tensor) => tensor.DetachFromDisposeScope();
 }

@@ -112,7 +112,7 @@ public sealed record ReportedSplits(string From, int Train, int Dev, int Test, i
 /// <param name="RareShare">Share of all words that are too rare, 0..1.</param>
 public sealed record ReportedWords(int Total, int Distinct, int Learnable, int MinCount, double RareShare);
 
-/// <summary>How long training takes on this machine, from rates measured on this data.</summary>
+/// <summary>How long training takes on this machine when it does little else, from rates measured on this data.</summary>
 /// <param name="PhotosPerSecond">Photos encoded a second; null where features came instead.</param>
 /// <param name="SecondsPerStep">Seconds of a training step.</param>
 /// <param name="FeatureMinutes">Minutes until every photo is encoded, once.</param>

@@ -119,7 +119,7 @@ public sealed record TrainingOptions
     [Range(0, int.MaxValue), Description("Seed of weights, order, dropout and sampling.")]
     public int Seed { get; init; } = 1;
 
-    /// <exception cref="ValidationException">An option is out of its range; the message names it and the range.</exception>
+    /// <exception cref="ValidationException">An option is out of its range, or does not go with another; the message names it and the range.</exception>
     public void Check()
     {
         foreach (var property in typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance))
@@ -138,5 +138,7 @@ public sealed record TrainingOptions
                 throw new ValidationException($"{char.ToLowerInvariant(property.Name[0])}{property.Name[1..]} is {value}; it must be {allowed}.");
             }
         }
+        if (Architecture == "top-down" && Hidden % Heads != 0)
+            throw new ValidationException($"heads is {Heads}; it must divide hidden, which is {Hidden}.");
     }
 }

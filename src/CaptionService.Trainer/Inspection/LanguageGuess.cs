@@ -15,7 +15,7 @@ internal static partial class LanguageGuess
         ["fr"] = Words("un une le les et avec sur dans est des du au deux qui homme femme"),
         ["es"] = Words("una el los las y con en del está por un que dos hombre mujer"),
         ["it"] = Words("un una il di con e su nel che gli della uomo donna sta"),
-        ["pt"] = Words("um uma os com e em na no está do da homem mulher"),
+        ["pt"] = Words("um uma os com em na está da homem mulher"),
         ["nl"] = Words("een het en met op van zijn de aan die twee"),
     };
 

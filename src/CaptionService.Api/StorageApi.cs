@@ -1,0 +1,117 @@
+using System.Data.Common;
+using System.Net.Sockets;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace CaptionService.Api;
+
+/// <summary>The service cannot start with the storage it was given; the message says why.</summary>
+public sealed class StorageException(string message, Exception inner) : Exception(message, inner);
+
+/// <summary>The folder and the database: registered, opened at start, and what is said when they fail.</summary>
+public static partial class StorageApi
+{
+    /// <summary>Registers the database; the folder is made and the schema brought up to date before anything else starts.</summary>
+    public static IServiceCollection AddStorage(this IServiceCollection services)
+    {
+        services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddDbContextFactory<CaptionDb>((provider, db) => Configure(db, provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<IConfiguration>()));
+        return services.AddHostedService<Opening>();
+    }
+
+    /// <summary>The kind of problem behind a failure of the database, or null when it is another failure.</summary>
+    internal static ProblemKind? Problem(Exception exception) => Innermost(exception) switch
+    {
+        SqliteException { SqliteErrorCode: 5 or 6 } => ProblemTable.DatabaseBusy,                   // SQLITE_BUSY, SQLITE_LOCKED
+        SqliteException { SqliteErrorCode: 13 } => ProblemTable.StorageFull,                        // SQLITE_FULL
+        SqliteException { SqliteErrorCode: 11 or 26 } => ProblemTable.DatabaseDamaged,              // SQLITE_CORRUPT, SQLITE_NOTADB
+        SqliteException { SqliteErrorCode: 8 or 10 or 14 } => ProblemTable.DatabaseUnavailable,     // SQLITE_READONLY, _IOERR, _CANTOPEN
+        PostgresException { SqlState: "53100" } => ProblemTable.StorageFull,
+        PostgresException { SqlState: "40001" or "40P01" or "55P03" } => ProblemTable.DatabaseBusy,
+        PostgresException { IsTransient: false } => null,
+        NpgsqlException or SocketException => ProblemTable.DatabaseUnavailable,
+        IOException io when IsFull(io) => ProblemTable.StorageFull,
+        _ => null,
+    };
+
+    private static bool IsFull(IOException failure) => (failure.HResult & 0xFFFF) is 28 or 112;     // ENOSPC, ERROR_DISK_FULL
+
+    private static Exception Innermost(Exception exception)
+    {
+        while (exception is not (DbException or IOException or SocketException) && exception.InnerException is { } inner)
+        {
+            exception = inner;
+        }
+        return exception;
+    }
+
+    private static void Configure(DbContextOptionsBuilder db, StorageOptions storage, IConfiguration configuration)
+    {
+        int seconds = (int)storage.DatabaseTimeout.TotalSeconds;
+        if (storage.Database == "postgres")
+        {
+            db.UseNpgsql(configuration.GetConnectionString(StorageOptions.PostgresConnection), npgsql => npgsql.CommandTimeout(seconds));
+        }
+        else
+        {
+            // A statement that finds the database locked is tried again until the timeout.
+            db.UseSqlite(new SqliteConnectionStringBuilder { DataSource = storage.DatabaseFile, DefaultTimeout = seconds }.ToString());
+        }
+    }
+
+    /// <summary>Runs before every other service: those may count on the tables.</summary>
+    private sealed partial class Opening(IOptions<StorageOptions> options, IConfiguration configuration, IDbContextFactory<CaptionDb> databases, ILogger<Opening> logger)
+        : IHostedLifecycleService
+    {
+        public async Task StartingAsync(CancellationToken cancellationToken)
+        {
+            StorageOptions storage = options.Value;
+            try
+            {
+                if (Directory.Exists(storage.Temporary))
+                {
+                    Directory.Delete(storage.Temporary, recursive: true);
+                }
+                foreach (string folder in (string[])[storage.Datasets, storage.Jobs, storage.Models, storage.Features, storage.Temporary])
+                {
+                    Directory.CreateDirectory(folder);
+                }
+                if (storage.Database == "postgres" && string.IsNullOrEmpty(configuration.GetConnectionString(StorageOptions.PostgresConnection)))
+                {
+                    throw new InvalidOperationException($"Storage:Database is postgres, but ConnectionStrings:{StorageOptions.PostgresConnection} is empty.");
+                }
+                await using CaptionDb db = await databases.CreateDbContextAsync(cancellationToken);
+                if (db.Database.IsSqlite())
+                {
+                    // Readers and the writer do not wait for each other. The setting stays in the file.
+                    await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL", cancellationToken);
+                }
+                await db.Database.MigrateAsync(cancellationToken);
+            }
+            catch (Exception failure) when (failure is not OperationCanceledException)
+            {
+                string why = Problem(failure) is { } kind ? $"{kind.Title}: {Innermost(failure).Message}" : Innermost(failure).Message;
+                Log.CannotOpen(logger, storage.Folder, storage.Database, why);
+                throw new StorageException(why, failure);
+            }
+        }
+
+        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        private static partial class Log
+        {
+            [LoggerMessage(1, LogLevel.Critical, "The storage in {Folder} ({Database}) cannot be used. {Why}")]
+            public static partial void CannotOpen(ILogger logger, string folder, string database, string why);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+using Xunit.Sdk;
+using Xunit.v3;
+
+// torch's random generator and its threads belong to the whole process: tests that seed one must not meet.
+[assembly: Parallelization(Mode = ParallelMode.None)]

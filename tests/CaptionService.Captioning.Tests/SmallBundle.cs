@@ -1,0 +1,68 @@
+using CaptionService.Captioning.Decoders;
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning.Tests;
+
+/// <summary>A small model with random weights, saved in a temporary folder.</summary>
+internal sealed class SmallBundle : IDisposable
+{
+    public static readonly Vocabulary Words = Vocabulary.Parse(
+        ["<pad>", "<start>", "<end>", "<unk>", .. "a the dog cat Rocket man woman cup of coffee temple flower on in table sky red black standing sits".Split(' ')]);
+
+    private readonly string _parent = Directory.CreateTempSubdirectory("bundle").FullName;
+
+    /// <summary>The bundle's folder.</summary>
+    public string Folder { get; }
+
+    /// <summary>As saved.</summary>
+    public ModelCard Card { get; }
+
+    /// <summary>The weights before they were saved.</summary>
+    public CaptionDecoder Decoder { get; }
+
+    public SmallBundle(string architecture, int seed = 1, string? encoderSha256 = null)
+    {
+        Folder = Path.Combine(_parent, "small");
+        manual_seed(seed);
+        Decoder = Create(architecture);
+        // Larger than a trained model's: each photo gets captions and attention of its own.
+        using (NewDisposeScope())
+        using (no_grad())
+        {
+            foreach (var (name, weight) in Decoder.named_parameters())
+            {
+                if (weight.dim() == 2)
+                    weight.mul_(name.Contains("lstm", StringComparison.Ordinal) ? 2 : 4);
+            }
+        }
+        Card = ModelBundle.Save(Folder, Describe(Decoder, encoderSha256), Words, Decoder);
+    }
+
+    public string File(string name) => Path.Combine(Folder, name);
+
+    public static CaptionDecoder Create(string architecture, int hidden = 32, int? vocabulary = null) => CaptionDecoder.Create(new DecoderOptions
+    {
+        Architecture = architecture,
+        VocabularySize = vocabulary ?? Words.Count,
+        Embedding = 16,
+        Hidden = hidden,
+        Heads = 4,
+        Attention = 24,
+    });
+
+    public static ModelCard Describe(CaptionDecoder decoder, string? encoderSha256 = null) => new()
+    {
+        Name = "small",
+        Language = "en",
+        Decoder = decoder.Options,
+        EncoderSha256 = encoderSha256,
+        Training = new Dictionary<string, System.Text.Json.JsonElement> { ["epoch"] = System.Text.Json.JsonSerializer.SerializeToElement(3) },
+        Scores = new Dictionary<string, double> { ["cider"] = 0.5 },
+    };
+
+    public void Dispose()
+    {
+        Decoder.Dispose();
+        Directory.Delete(_parent, recursive: true);
+    }
+}

@@ -1,0 +1,78 @@
+using CaptionService.Captioning.Training;
+using Xunit;
+
+namespace CaptionService.Trainer.Tests;
+
+public sealed class DatasetTests : IDisposable
+{
+    private readonly JobFolder _job = new("features");
+
+    public void Dispose() => _job.Dispose();
+
+    [Fact]
+    public void Splits_hold_their_photos_with_their_captions_in_the_order_listed()
+    {
+        File.WriteAllText(_job.File("captions.txt"),
+            "\uFEFFcat.jpg#0\ttwo  words \r\n\n  \ncat.jpg#1\t\ncoffee.jpg#0\ta\ttab\nrocket.jpg#0\tone # sign\ncat.jpg#2\tä 猫\ntemple.jpg#0\tnot listed\n");
+        File.WriteAllText(_job.File("train.txt"), "coffee.jpg\r\n\n cat.jpg \ncoffee.jpg\nabsent.jpg\nastronaut.jpg\n");
+        File.WriteAllText(_job.File("dev.txt"), "rocket.jpg");
+        var data = Load();
+        Assert.Equal(["coffee.jpg", "cat.jpg"], data.Train.Select(p => p.Name));
+        Assert.Equal(["a\ttab"], data.Train[0].Captions);
+        Assert.Equal(["two  words", "ä 猫"], data.Train[1].Captions);
+        Assert.Equal(Path.Combine(JobFolder.Samples, "cat.jpg"), data.Train[1].Path);
+        Assert.Equal(["one # sign"], Assert.Single(data.Dev).Captions);
+        Assert.Same(data.Dev, data.Split("dev"));
+        Assert.Same(data.Train, data.Split("train"));
+        Assert.Contains("'test'", Assert.Throws<DatasetException>(() => data.Split("test")).Message);
+    }
+
+    [Theory]
+    [InlineData("no tab")]
+    [InlineData("no number\tcaption")]
+    [InlineData("\tcaption")]
+    [InlineData("#0\tcaption")]
+    [InlineData("photo.jpg\tcaption #1")]
+    public void A_malformed_line_is_told_with_its_number(string line)
+    {
+        File.WriteAllText(_job.File("captions.txt"), $"cat.jpg#0\tone\n\n{line}\ncat.jpg#1\ttwo\n");
+        var refused = Assert.Throws<DatasetException>(Load);
+        Assert.StartsWith("Line 3 of captions.txt ", refused.Message);
+    }
+
+    [Theory]
+    [InlineData("captions.txt")]
+    [InlineData("train.txt")]
+    [InlineData("dev.txt")]
+    public void A_missing_file_is_named(string file)
+    {
+        File.Delete(_job.File(file));
+        Assert.Contains(file, Assert.Throws<DatasetException>(Load).Message);
+    }
+
+    [Fact]
+    public void Missing_photos_are_counted_and_named()
+    {
+        _job.WriteData(Enumerable.Range(0, 7).Select(i => ($"gone{i}.jpg", "text")).Append(("cat.jpg", "text")), [.. Enumerable.Range(0, 7).Select(i => $"gone{i}.jpg")], ["cat.jpg"]);
+        var refused = Assert.Throws<DatasetException>(Load);
+        Assert.StartsWith("7 photos are missing, gone0.jpg, ", refused.Message);
+    }
+
+    [Fact]
+    public void Photos_in_both_splits_are_named()
+    {
+        File.AppendAllText(_job.File("dev.txt"), "cat.jpg\n");
+        Assert.StartsWith("1 photos are in both splits, cat.jpg ", Assert.Throws<DatasetException>(Load).Message);
+    }
+
+    [Theory]
+    [InlineData("train.txt", "0 training and 2 development")]
+    [InlineData("dev.txt", "4 training and 0 development")]
+    public void An_empty_split_is_refused(string file, string told)
+    {
+        File.WriteAllText(_job.File(file), "\nphoto without a caption.jpg\n");
+        Assert.Contains(told, Assert.Throws<DatasetException>(Load).Message);
+    }
+
+    private Dataset Load() => Dataset.Load(new DatasetPaths(JobFolder.Samples, "captions.txt", "train.txt", "dev.txt"), _job.Folder);
+}

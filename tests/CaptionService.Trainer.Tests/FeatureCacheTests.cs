@@ -1,0 +1,177 @@
+using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer.Tests;
+
+public sealed class FeatureCacheTests : IDisposable
+{
+    private static readonly string[] s_names = ["astronaut", "cat", "coffee", "flower", "rocket", "temple"];
+    private const int Block = 32;
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("cache").FullName;
+    private readonly TorchSharp.DisposeScope _scope = NewDisposeScope();
+
+    public FeatureCacheTests() => TorchRuntime.Configure();
+
+    public void Dispose()
+    {
+        _scope.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public void Features_are_the_encoders_own_in_fp16_seen_straight_and_mirrored()
+    {
+        using var straight = Open(Samples(3));
+        using var mirrored = Open(Samples(1), mirrored: true);
+        Assert.Equal(2, Files().Length);
+        AssertEncoded(straight.Rows([0, 1, 2]), Pixels(3));
+        AssertEncoded(mirrored.Rows([0]), Pixels(1).flip(2));
+        var some = straight.Rows([2, 0, 2]);
+        Assert.True(some[0].equal(straight.Rows([2])[0]).all().item<bool>());
+        Assert.True(some[2].equal(some[0]).all().item<bool>());
+        Assert.False(some[1].equal(some[0]).all().item<bool>());
+    }
+
+    [Fact]
+    public void A_pass_that_was_stopped_goes_on_after_its_last_whole_block()
+    {
+        var photos = Samples(Block + 2);
+        using var stop = new CancellationTokenSource();
+        using (var atTheFirstBlock = new Listener(stop.Cancel))
+            Assert.Throws<OperationCanceledException>(() => Open(photos, progress: new Progress(atTheFirstBlock, interactive: false), stop: stop));
+        string file = Assert.Single(Files());
+        string[] first = Index(file);
+        Assert.StartsWith("0 ", Assert.Single(first));
+        byte[] block = File.ReadAllBytes(file);
+
+        var done = new List<string>();
+        using (var listener = new Listener(line => done.Add(line)))
+        using (var features = Open(photos, progress: new Progress(listener, interactive: false)))
+        {
+            Assert.Contains("34/34", Assert.Single(done));          // one block, not two
+            string[] index = Index(file);
+            Assert.Equal(2, index.Length);
+            Assert.Equal(first[0], index[0]);
+            Assert.StartsWith("1 ", index[1]);
+            Assert.Equal(block, File.ReadAllBytes(file)[..block.Length]);
+            // Photo 33 is photo 3 again.
+            AssertClose(features.Rows([3])[0], features.Rows([Block + 1])[0]);
+        }
+    }
+
+    [Fact]
+    public void A_damaged_or_shortened_block_is_computed_again_and_an_unharmed_one_is_not()
+    {
+        var photos = Samples(2);
+        Open(photos).Dispose();
+        string file = Assert.Single(Files());
+        byte[] whole = File.ReadAllBytes(file);
+        Assert.Equal(2 * 196 * 512 * 2, whole.Length);
+        Tensor before;
+        using (var again = Open(photos))
+            before = again.Rows([0, 1]);
+        Assert.Single(Index(file));
+
+        byte[] damaged = [.. whole];
+        damaged.AsSpan(200_000, 8).Fill(0xFF);          // in fp16 no numbers
+        foreach (byte[] bytes in (byte[][])[damaged, whole[..^1], []])
+        {
+            File.WriteAllBytes(file, bytes);
+            using var features = Open(photos);
+            AssertClose(before, features.Rows([0, 1]));
+        }
+        Assert.Equal(4, Index(file).Length);
+    }
+
+    [Fact]
+    public void An_index_line_that_a_crash_cut_costs_its_block_once()
+    {
+        var photos = Samples(1);
+        Open(photos).Dispose();
+        string file = Assert.Single(Files());
+        string index = File.ReadAllText(file + ".index");
+        File.WriteAllText(file + ".index", index[..^20]);
+        Open(photos).Dispose();
+        string mended = File.ReadAllText(file + ".index");
+        Open(photos).Dispose();
+        Assert.Equal(mended, File.ReadAllText(file + ".index"));
+        Assert.Equal(2, Index(file).Length);
+    }
+
+    [Fact]
+    public void Other_photos_another_order_and_another_encoder_have_files_of_their_own()
+    {
+        var photos = Samples(2);
+        Open(photos).Dispose();
+        Open(photos[..1]).Dispose();
+        Open([photos[1], photos[0]]).Dispose();
+        Assert.Equal(3, Files().Length);
+
+        var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
+        weights["features.28.bias"].add_(1);
+        string other = Path.Combine(_folder, "other.safetensors");
+        Safetensors.Save(other, weights);
+        using (var features = FeatureCache.Open(_folder, photos[..1], other, mirrored: false, Silent, TestContext.Current.CancellationToken))
+            Assert.True(features.Rows([0]).gt(0).sum().item<long>() > Open(photos[..1]).Rows([0]).gt(0).sum().item<long>());
+        Assert.Equal(4, Files().Length);
+
+        // A name or a place is not part of it.
+        string moved = Path.Combine(_folder, "moved.jpg");
+        File.Copy(photos[0].Path, moved);
+        Open([new CaptionedPhoto("moved.jpg", moved, [])]).Dispose();
+        Assert.Equal(4, Files().Length);
+    }
+
+    [Fact]
+    public void A_photo_that_cannot_be_read_is_named()
+    {
+        string broken = Path.Combine(_folder, "broken.jpg");
+        File.WriteAllBytes(broken, File.ReadAllBytes(Samples(1)[0].Path)[..5000]);
+        var refused = Assert.Throws<DatasetException>(() => Open([.. Samples(2), new CaptionedPhoto("broken.jpg", broken, [])]));
+        Assert.StartsWith("broken.jpg: ", refused.Message);
+    }
+
+    /// <summary>The terminal that a pass reports to.</summary>
+    private sealed class Listener(Action<string> heard) : StringWriter
+    {
+        public Listener(Action heard) : this(_ => heard()) { }
+
+        public override void Write(string? value) => heard(value ?? "");
+    }
+
+    private static Progress Silent { get; } = new(TextWriter.Null, interactive: false);
+
+    private FeatureCache Open(CaptionedPhoto[] photos, bool mirrored = false, Progress? progress = null, CancellationTokenSource? stop = null) =>
+        FeatureCache.Open(_folder, photos, Captioner.DefaultEncoderPath, mirrored, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
+
+    /// <summary>The samples, again and again.</summary>
+    private static CaptionedPhoto[] Samples(int count) =>
+        [.. Enumerable.Range(0, count).Select(i => s_names[i % 6] + ".jpg").Select(name => new CaptionedPhoto(name, Path.Combine(JobFolder.Samples, name), []))];
+
+    private static Tensor Pixels(int count) => Vgg16.Pixels([.. Samples(count).Select(p => Photo.Decode(File.ReadAllBytes(p.Path)))]);
+
+    private string[] Files() => Directory.GetFiles(_folder, "*.features");
+
+    private static string[] Index(string file) => [.. File.ReadAllLines(file + ".index").Where(l => l.Length > 0)];
+
+    /// <summary>The cache chose its precision by measurement: one of the two it can be must give exactly these values.</summary>
+    private static void AssertEncoded(Tensor features, Tensor pixels)
+    {
+        Assert.Equal(ScalarType.Float16, features.dtype);
+        double least = double.MaxValue;
+        foreach (var precision in new[] { EncoderPrecision.BFloat16, EncoderPrecision.Float32 })
+        {
+            using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, precision);
+            var expected = encoder.Forward(pixels).to(ScalarType.Float16).to(ScalarType.Float32);
+            least = Math.Min(least, features.to(ScalarType.Float32).sub(expected).norm().item<float>() / expected.norm().item<float>());
+        }
+        Assert.True(least < 1e-3, $"relative difference {least}");      // between the precisions it is ten times more
+    }
+
+    // Blocks may have been encoded in either precision.
+    private static void AssertClose(Tensor a, Tensor b) =>
+        Assert.InRange(a.to(ScalarType.Float32).sub(b.to(ScalarType.Float32)).norm().item<float>() / a.to(ScalarType.Float32).norm().item<float>(), 0, 0.03);
+}

@@ -1,0 +1,79 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
+using CaptionService.Captioning.Training;
+using Xunit;
+
+namespace CaptionService.Trainer.Tests;
+
+public sealed class TrainingOptionsTests
+{
+    private static PropertyInfo[] Properties { get; } = typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance);
+
+    public static TheoryData<string, string> OutOfRange
+    {
+        get
+        {
+            var cases = new TheoryData<string, string>();
+            foreach (var property in Properties)
+            {
+                string name = JsonNamingPolicy.CamelCase.ConvertName(property.Name);
+                if (property.GetCustomAttribute<AllowedValuesAttribute>() is not null)
+                {
+                    cases.Add(name, "\"nonsense\"");
+                    cases.Add(name, "\"\"");
+                }
+                if (property.GetCustomAttribute<RangeAttribute>() is not { } range)
+                    continue;
+                double least = Convert.ToDouble(range.Minimum, CultureInfo.InvariantCulture), most = Convert.ToDouble(range.Maximum, CultureInfo.InvariantCulture);
+                cases.Add(name, (property.PropertyType == typeof(int) ? least - 1 : least - 1e-8).ToString("R", CultureInfo.InvariantCulture));
+                if (most < int.MaxValue)
+                    cases.Add(name, (property.PropertyType == typeof(int) ? most + 1 : most * 1.00001).ToString("R", CultureInfo.InvariantCulture));
+            }
+            return cases;
+        }
+    }
+
+    [Theory, MemberData(nameof(OutOfRange))]
+    public void A_value_out_of_its_range_is_named_with_the_range(string name, string value)
+    {
+        var options = JsonSerializer.Deserialize<TrainingOptions>($$"""{"{{name}}": {{value}}}""", TrainingJob.Json)!;
+        var refused = Assert.Throws<ValidationException>(options.Check);
+        Assert.StartsWith($"{name} is {value.Trim('"')};", refused.Message);
+        Assert.Matches(@"it must be \S+( to |, )\S+.*\.$", refused.Message);
+    }
+
+    [Fact]
+    public void Every_option_but_a_switch_has_a_range_and_the_defaults_are_in_it()
+    {
+        new TrainingOptions().Check();
+        Assert.All(Properties.Where(p => p.PropertyType != typeof(bool)), p => Assert.NotEmpty(p.GetCustomAttributes<ValidationAttribute>()));
+        Assert.All(Properties, p => Assert.NotNull(p.GetCustomAttribute<System.ComponentModel.DescriptionAttribute>()));
+    }
+
+    [Fact]
+    public void Heads_that_do_not_divide_the_hidden_units_are_named()
+    {
+        var options = new TrainingOptions { Hidden = 100, Heads = 8 };
+        Assert.StartsWith("heads is 8; it must divide hidden, which is 100", Assert.Throws<ValidationException>(options.Check).Message);
+        (options with { Architecture = "show-and-tell" }).Check();
+    }
+
+    [Theory]
+    [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"options":{"learningrte":1}}""", "learningrte")]
+    [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"colour":1}""", "colour")]
+    [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t"}}""", "dev")]
+    [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":null}}""", "dev")]
+    [InlineData("""{"name":"a","language":"en","data":null}""", "data")]
+    [InlineData("""{"name":"a","language":"en"}""", "data")]
+    [InlineData("""{"name":null,"language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"}}""", "name")]
+    [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"options":null}""", "options")]
+    [InlineData("""{"name":"a","name":"b","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"}}""", "uplicate")]
+    [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"options":{"epochs":"x"}}""", "epochs")]
+    public void A_job_with_an_unknown_or_missing_member_is_refused_by_name(string json, string told)
+    {
+        var refused = Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<TrainingJob>(json, TrainingJob.Json));
+        Assert.Contains(told, refused.Message);
+    }
+}

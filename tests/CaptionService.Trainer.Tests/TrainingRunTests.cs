@@ -1,0 +1,242 @@
+using System.Security.Cryptography;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Training;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer.Tests;
+
+public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper output)
+{
+    [Theory]
+    [InlineData("show-and-tell", "float32")]
+    [InlineData("show-attend-and-tell", "float32")]
+    [InlineData("top-down", "float32")]
+    [InlineData("top-down", "bfloat16")]
+    public void A_run_stopped_after_every_step_ends_bit_for_bit_as_an_unbroken_one(string architecture, string precision)
+    {
+        var options = JobFolder.Small with { Architecture = architecture, Precision = precision, Mirror = true };
+        using var unbroken = new JobFolder(features.Folder, options);
+        using var broken = new JobFolder(features.Folder, options);
+        var card = unbroken.Train();
+
+        const int Steps = 2 * 3;
+        for (int step = 0; step < Steps; step++)
+            Assert.Throws<OperationCanceledException>(() => broken.Train(stopped: true));
+        Assert.False(Directory.Exists(broken.File("model")));
+        Assert.Equal(card.Digest, broken.Train(stopped: true).Digest);     // nothing is left to do but the model
+
+        foreach (string file in new[] { "checkpoint.safetensors", "model/decoder.safetensors", "model/model.json", "model/vocabulary.txt" })
+            Assert.True(File.ReadAllBytes(unbroken.File(file)).AsSpan().SequenceEqual(File.ReadAllBytes(broken.File(file))), $"{file} differs");
+        TrainingEvent[] expected = unbroken.Events(), found = broken.Events();
+        Assert.Equal(Enumerable.Range(1, found.Length).Select(i => (long)i), found.Select(e => e.Id));
+        Assert.Equal(3, found.Count(e => e.Type == "epoch"));
+        Assert.Equal(Figures(expected), Figures(found));
+        Assert.Single(found, e => e.Type == "started");
+        Assert.Equal([1, 2, 3, 4, 5, 6], found.Where(e => e.Type == "checkpoint").Select(e => e.Data.GetProperty("step").GetInt32()));
+        Assert.Empty(Directory.GetFiles(broken.Folder, "*.tmp"));
+        Assert.Single(Directory.GetFiles(broken.Folder, "best-*.safetensors"));
+
+        static IEnumerable<string> Figures(TrainingEvent[] events) => events.Where(e => e.Type == "epoch").Select(e => e.Data.GetRawText());
+    }
+
+    [Fact]
+    public void Another_seed_or_option_makes_another_model()
+    {
+        var digests = new HashSet<string>();
+        foreach (var options in new[]
+        {
+            JobFolder.Small, JobFolder.Small with { Seed = 8 }, JobFolder.Small with { Dropout = 0 }, JobFolder.Small with { ScheduledSampling = 0 },
+            JobFolder.Small with { LabelSmoothing = 0 }, JobFolder.Small with { WeightAverage = 0 }, JobFolder.Small with { Schedule = "exponential" }, JobFolder.Small with { Mirror = true },
+        })
+        {
+            using var job = new JobFolder(features.Folder, options with { Epochs = 2 });
+            job.Train();
+            digests.Add(ModelBundle.FileSha256(job.File("model/decoder.safetensors")));
+        }
+        Assert.Equal(8, digests.Count);
+    }
+
+    // Photos on both sides (under two names), so that the dev scores say whether they are known by heart.
+    [Theory]
+    [InlineData("show-and-tell", 64, 1, 60, 0.01)]
+    [InlineData("show-attend-and-tell", 64, 1, 35, 0.01)]
+    [InlineData("top-down", 96, 6, 200, 0.005)]
+    public void Six_photos_are_learnt_by_heart(string architecture, int hidden, int batch, int epochs, double rate)
+    {
+        using var job = new JobFolder(features.Folder, JobFolder.Small with
+        {
+            Architecture = architecture,
+            Hidden = hidden,
+            Embedding = hidden / 2,
+            Attention = 32,
+            BatchPhotos = batch,
+            Epochs = epochs,
+            LearningRate = rate,
+            WarmupSteps = 5,
+            Dropout = 0,
+            WeightAverage = 0,
+            ScheduledSampling = 0,
+            LabelSmoothing = 0,
+            GradientNorm = 1,
+        });
+        foreach (string name in JobFolder.Captions.Keys)
+        {
+            foreach (string copy in new[] { $"{name}.jpg", $"{name} again.jpg" })
+                File.Copy(Path.Combine(JobFolder.Samples, name + ".jpg"), job.File(copy));
+        }
+        job.WriteData(JobFolder.Captions.SelectMany(p => p.Value.SelectMany(c => new[] { (p.Key + ".jpg", c), (p.Key + " again.jpg", c) })),
+            [.. JobFolder.Captions.Keys.Select(n => n + ".jpg")], [.. JobFolder.Captions.Keys.Select(n => n + " again.jpg")]);
+        job.WriteJob(job.Job with { Data = job.Job.Data with { Photos = "." } });
+        var card = job.Train();
+
+        var told = job.Events().Where(e => e.Type == "epoch").ToArray();
+        double first = told[0].Data.GetProperty("negativeLogLikelihood").GetDouble(), last = told[^1].Data.GetProperty("negativeLogLikelihood").GetDouble();
+        output.WriteLine($"{architecture}: {told.Length} epochs, nll {first:F2} to {last:F2}, best epoch {card.Training["epoch"]}, dev CIDEr {card.Scores["cider"]:F2}");
+        Assert.True(last < first / 4);
+        Assert.Equal(1, card.Scores["verbatim"]);
+        Assert.Equal(1, card.Scores["distinct"]);
+        Assert.True(card.Scores["bleu4"] > 0.99);
+
+        using var captioner = Captioner.Load(job.File("model"), precision: EncoderPrecision.Float32);
+        Photo[] photos = [.. JobFolder.Captions.Keys.Select(n => Photo.Decode(File.ReadAllBytes(job.File(n + ".jpg"))))];
+        var found = captioner.Caption(photos, [.. photos.Select(_ => new CaptionOptions { Count = 1 })]).Photos;
+        foreach (var (name, captions) in JobFolder.Captions.Keys.Zip(found))
+        {
+            output.WriteLine($"  {name}: {captions[0].Text}");
+            Assert.Contains(captions[0].Text, JobFolder.Captions[name]);
+        }
+    }
+
+    [Fact]
+    public void A_run_that_gets_no_better_stops_early_and_keeps_its_best_epoch()
+    {
+        using var job = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 50, LearningRate = 1e-7, Patience = 2 });
+        var card = job.Train();
+        var epochs = job.Events().Where(e => e.Type == "epoch").ToArray();
+        Assert.Equal(card.Training["epoch"].GetInt32() + 2, epochs.Length);
+        Assert.InRange(epochs.Length, 3, 49);
+        Assert.Equal(epochs.Max(e => e.Data.GetProperty("scores").GetProperty("cider").GetDouble()), card.Scores["cider"]);
+        Assert.Equal(4, card.Training["photos"].GetInt32());
+        Assert.Equal(2, card.Training["devPhotos"].GetInt32());
+        Assert.Equal(9, card.Training["captions"].GetInt32());
+        Assert.Equal(ModelBundle.FileSha256(Captioner.DefaultEncoderPath), card.EncoderSha256);
+    }
+
+    [Fact]
+    public void A_resumed_run_keeps_the_number_format_that_was_measured()
+    {
+        using var job = new JobFolder(features.Folder, JobFolder.Small with { Precision = "auto" });
+        Assert.Throws<OperationCanceledException>(() => job.Train(stopped: true));
+        using var scope = NewDisposeScope();
+        string path = job.File("checkpoint.safetensors"), before = Position();
+        string other = before.Contains("bfloat16", StringComparison.Ordinal) ? before.Replace("bfloat16", "float32", StringComparison.Ordinal) : before.Replace("float32", "bfloat16", StringComparison.Ordinal);
+        Assert.NotEqual(before, other);
+        Safetensors.Save(path, Safetensors.Load(path), new Dictionary<string, string> { ["position"] = other });
+        Assert.Throws<OperationCanceledException>(() => job.Train(stopped: true));
+        string format = other.Contains("bfloat16", StringComparison.Ordinal) ? "\"bfloat16\"" : "\"float32\"";
+        Assert.Contains(format, Position());
+        Assert.Contains("\"Step\":2", Position());
+
+        string Position()
+        {
+            using var file = File.OpenRead(path);
+            return Safetensors.ReadHeader(file).Metadata["position"];
+        }
+    }
+
+    [Fact]
+    public void A_checkpoint_of_another_job_is_not_resumed()
+    {
+        using var job = new JobFolder(features.Folder);
+        Assert.Throws<OperationCanceledException>(() => job.Train(stopped: true));
+        job.WriteJob(job.Job with { Options = job.Job.Options with { Seed = 99 } });
+        using var fresh = new JobFolder(features.Folder, job.Job.Options);
+        fresh.Train();
+        job.Train();
+        Assert.Equal(ModelBundle.FileSha256(fresh.File("model/decoder.safetensors")), ModelBundle.FileSha256(job.File("model/decoder.safetensors")));
+    }
+
+    [Fact]
+    public void A_photo_whose_captions_hold_no_word_is_named()
+    {
+        using var job = new JobFolder(features.Folder);
+        job.WriteData([("cat.jpg", "A cat."), ("coffee.jpg", "..."), ("coffee.jpg", "😀!"), ("rocket.jpg", "A rocket.")], ["cat.jpg", "coffee.jpg"], ["rocket.jpg"]);
+        Assert.Contains("coffee.jpg", Assert.Throws<DatasetException>(() => job.Train()).Message);
+    }
+
+    [Fact]
+    public void A_step_without_a_number_is_left_out_and_the_run_goes_on()
+    {
+        using var job = new JobFolder(features.Folder);
+        job.Train();
+        Break(job, rows: 1);
+        var card = job.Train();
+        var epochs = job.Events().Where(e => e.Type == "epoch").ToArray();
+        Assert.Equal(3, epochs.Length);
+        Assert.All(epochs, e => Assert.InRange(e.Data.GetProperty("loss").GetDouble(), 1, 10));
+        Assert.Equal(4, card.Training["photos"].GetInt32());
+    }
+
+    [Fact]
+    public void Twenty_steps_without_a_number_end_the_run_with_advice_also_when_it_is_resumed()
+    {
+        using var job = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 60 });
+        Assert.Throws<OperationCanceledException>(() => job.Train(stopped: true));
+        Break(job, rows: 4);
+        for (int step = 0; step < 5; step++)
+            Assert.Throws<OperationCanceledException>(() => job.Train(stopped: true));
+        Assert.Contains("learningRate", Assert.Throws<CollapsedException>(() => job.Train()).Message);
+        Assert.Equal(10, job.Events().Count(e => e.Type == "epoch"));      // of two steps; the first step was whole
+    }
+
+    [Fact]
+    public void Weights_that_are_no_numbers_are_a_collapse_too()
+    {
+        using var job = new JobFolder(features.Folder);
+        Assert.Throws<OperationCanceledException>(() => job.Train(stopped: true));
+        using (NewDisposeScope())
+        {
+            string path = job.File("checkpoint.safetensors"), position;
+            using (var file = File.OpenRead(path))
+                position = Safetensors.ReadHeader(file).Metadata["position"];
+            var tensors = Safetensors.Load(path);
+            foreach (string name in new[] { "weights.output.bias", "adam.average.output.bias" })
+                tensors[name].fill_(float.NaN);
+            Safetensors.Save(path, tensors, new Dictionary<string, string> { ["position"] = position });
+        }
+        Assert.Contains("learningRate", Assert.Throws<CollapsedException>(() => job.Train()).Message);
+    }
+
+    [Fact]
+    public void A_vocabulary_without_words_is_told()
+    {
+        using var job = new JobFolder(features.Folder, JobFolder.Small with { MinWordCount = 50 });
+        Assert.Contains("minWordCount", Assert.Throws<DatasetException>(() => job.Train()).Message);
+    }
+
+    /// <summary>Gives the job a cache of its own in which the first training photos are no numbers, digests and all.</summary>
+    private void Break(JobFolder job, int rows)
+    {
+        string folder = Directory.CreateDirectory(job.File("features")).FullName;
+        foreach (string file in Directory.GetFiles(features.Folder))
+        {
+            byte[] bytes = File.ReadAllBytes(file);
+            const int PhotoBytes = Vgg16.Places * Vgg16.Channels * 2;
+            if (file.EndsWith(".features", StringComparison.Ordinal) && bytes.Length == 4 * PhotoBytes)
+            {
+                bytes.AsSpan(0, rows * PhotoBytes).Fill(0xFF);
+                File.WriteAllText(Path.Combine(folder, Path.GetFileName(file) + ".index"), $"0 {Convert.ToHexStringLower(SHA256.HashData(bytes))}\n");
+            }
+            else if (file.EndsWith(".index", StringComparison.Ordinal) && new FileInfo(file[..^6]).Length == 4 * PhotoBytes)
+            {
+                continue;
+            }
+            File.WriteAllBytes(Path.Combine(folder, Path.GetFileName(file)), bytes);
+        }
+        foreach (string file in Directory.GetFiles(job.Folder).Where(f => rows == 1 && (f.Contains("events", StringComparison.Ordinal) || f.Contains("checkpoint", StringComparison.Ordinal))))
+            File.Delete(file);
+        job.WriteJob(job.Job with { Features = "features" });
+    }
+}
