@@ -90,7 +90,8 @@ public sealed class Captioner : IDisposable
     /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
     /// <param name="modelFolder">A model bundle.</param>
     /// <param name="encoderPath">Encoder weights; null: the bundle's own or the product's.</param>
-    /// <param name="precision">null: the fastest here, by measurement.</param>
+    /// <param name="precision">null: the fastest here, by measurement. The decoder's products take the same number format:
+    /// in float32 a step of one photo reads its weights from memory, in bfloat16 they stay in the cache (four times faster).</param>
     /// <exception cref="ModelBundleException">The bundle cannot be used, or was made for other encoder weights.</exception>
     public static Captioner Load(string modelFolder, string? encoderPath = null, EncoderPrecision? precision = null)
     {
@@ -124,7 +125,7 @@ public sealed class Captioner : IDisposable
             throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
         }
         bundle.Decoder.to(device);
-        return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(ScalarType.Float32), encoder, device);
+        return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(encoder.Precision.Type), encoder, device);
     }
 
     /// <summary>Captions a batch: one encoder pass for all, one search for those with equal options.</summary>

@@ -2,9 +2,9 @@ using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Numerics;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Training;
 using TorchSharp;
-using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
 
@@ -37,7 +37,7 @@ internal static class Evaluation
         var tokenizer = Tokenizer.For(bundle.Card.Language);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);
-        using var frozen = bundle.Decoder.Freeze(ScalarType.Float32);
+        using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
         var scores = new Validation(photos, features, known, bundle.Vocabulary, tokenizer).Run(frozen, search);
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;

@@ -199,7 +199,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         using var average = adam.UseAverage();
         decoder.eval();
         Scores scores;
-        using (var frozen = decoder.Freeze(ScalarType.Float32))
+        using (var frozen = decoder.Freeze(decoder.ComputeType))
             scores = validation.Run(frozen, new BeamSearchOptions { Width = _options.ValidationBeamWidth, NoRepeatNgram = CaptionOptions.NoRepeatNgram });
         double devLoss = DevLoss(decoder, devFeatures, devCaptions);
         var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
