@@ -35,6 +35,7 @@ public static class OpenApi
             swagger.SchemaFilter<ProblemSchema>();
             swagger.OperationFilter<ProblemResponses>();
             swagger.OperationFilter<CaptionsOperation>();
+            swagger.OperationFilter<Datasets.DatasetsOperation>();
         });
     }
 

@@ -51,6 +51,22 @@ public static class ProblemTable
     internal static readonly ProblemKind UnsupportedMediaType = new("unsupported_media_type", 415, "The body is of a type that the service does not read", "Send multipart/form-data, one photo's bytes, or JSON.");
     internal static readonly ProblemKind BrokenPhoto = new("broken_photo", 422, "The photo is broken", "Check that the file is whole, and open and save it anew.");
 
+    // Data sets
+    internal static readonly ProblemKind NoArchive = new("no_archive", 400, "The request brings no data set", "Send a form with an archive (zip, tar, tar.gz) as the file \"archive\", and the captions in it or as the file \"captions\".");
+    internal static readonly ProblemKind FolderNotAllowed = new("folder_not_allowed", 403, "The folder may not be imported from", "Name a folder below one that the operator allows (Datasets:ImportFolders).");
+    internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
+    internal static readonly ProblemKind DatasetInUse = new("dataset_in_use", 409, "The data set is in use", "Wait until the job is done, or cancel it; then send the request again.");
+    internal static readonly ProblemKind ArchiveTooLarge = new("archive_too_large", 413, "The archive holds more than is taken in", "Send fewer or smaller files, or have the operator raise the limit (Datasets).");
+    internal static readonly ProblemKind UnknownArchive = new("unknown_archive", 415, "The file is of a kind that is not read", "Send zip, tar or tar.gz.");
+    internal static readonly ProblemKind BrokenArchive = new("broken_archive", 422, "The archive is broken", "Check that it is whole, and pack it anew.");
+    internal static readonly ProblemKind UnsafeArchive = new("unsafe_archive", 422, "The archive holds what is not unpacked", "Pack plain files under relative names, without links, devices or encryption.");
+    internal static readonly ProblemKind NoCaptions = new("no_captions", 422, "No captions were found", "Add them: a Flickr token file, COCO captions JSON, Karpathy's dataset.json, CSV or TSV with a header (image, caption), or JSON lines.");
+    internal static readonly ProblemKind AmbiguousCaptions = new("ambiguous_captions", 422, "Several files hold captions", "Send one of them, or name each after its split (train, val, test).");
+    internal static readonly ProblemKind BrokenCaptions = new("broken_captions", 422, "The captions are malformed", "Correct the line and send the data set again.");
+    internal static readonly ProblemKind NoPhotosSent = new("no_photos_sent", 422, "No photos came with the captions", "Add them to the archive, or features as an .npy array.");
+    internal static readonly ProblemKind NothingFits = new("nothing_fits", 422, "Captions and photos do not belong together", "The captions must name the photos' files.");
+    internal static readonly ProblemKind FeaturesMismatch = new("features_mismatch", 422, "The features do not fit the captions", "Send an array of float16 or float32 with a row for each caption line, or for each photo in the order of the captions.");
+
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind Internal = new("internal_error", 500, "The service failed", "Send the request again; if it fails again, give the operator the trace id.");
@@ -70,6 +86,8 @@ public static class ProblemTable
     [
         InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
+        NoArchive, FolderNotAllowed, DatasetNotFound, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
+        NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

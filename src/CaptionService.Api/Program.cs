@@ -1,5 +1,6 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
@@ -10,12 +11,14 @@ builder.Services.AddStorage();
 builder.Services.AddHealth();
 builder.Services.AddModels();
 builder.Services.AddCaptions();
+builder.Services.AddDatasets();
 builder.Services.AddOpenApiDocument();
 
 WebApplication app = builder.Build();
 app.UseRequestLog();
 app.UseProblems();
 app.MapCaptions();
+app.MapDatasets();
 app.MapModels();
 app.MapHealth();
 app.MapProblems();
