@@ -254,11 +254,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         List<string> renamed = [];
         foreach (Entry entry in entries)
         {
-            string original = entry.Original[(entry.Original.LastIndexOfAny(['/', '\\']) + 1)..];
-            if (entry.Photo is { } photo && photo.BaseName.Length > original.Length)
-            {
-                original = photo.BaseName;      // with its extension
-            }
+            string original = entry.Photo?.BaseName ?? entry.Original[(entry.Original.LastIndexOfAny(['/', '\\']) + 1)..];
             string safe = string.Concat(RawFiles.Printable(original).Select(c => char.IsLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '_')).TrimStart('.');
             safe = safe.Length > MaxNameLength ? safe[^MaxNameLength..] : safe.Length == 0 ? "photo" : safe;
             string stem = Path.GetFileNameWithoutExtension(safe), extension = Path.GetExtension(safe);

@@ -258,12 +258,22 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
         return null;
     }
 
-    private static string? Text(JsonElement value) => value.ValueKind switch
+    private static string? Text(JsonElement value)
     {
-        JsonValueKind.String => value.GetString(),
-        JsonValueKind.Number => value.GetRawText(),
-        _ => null,
-    };
+        try
+        {
+            return value.ValueKind switch
+            {
+                JsonValueKind.String => value.GetString(),
+                JsonValueKind.Number => value.GetRawText(),
+                _ => null,
+            };
+        }
+        catch (InvalidOperationException)       // an escape of half a surrogate pair
+        {
+            return null;
+        }
+    }
 
     private static bool IsObjectWithCaption(string line)
     {
@@ -353,11 +363,8 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
     private static string Clean(string text)
     {
         string line = Blanks().Replace(text.Length > MaxCaption ? text[..MaxCaption] : text, " ").Trim();
-        return RawFiles.Printable(ValidUnicode(line));
+        return RawFiles.Printable(line);
     }
-
-    // Half a surrogate pair, as from a JSON escape, cannot be written as UTF-8.
-    private static string ValidUnicode(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
 
     private static string? Next(Lines lines, RawFile file)
     {

@@ -120,8 +120,8 @@ internal sealed class RawFiles
             : throw new ProblemException(ProblemTable.UnsafeArchive, $"The name '{Short(Printable(name))}' leads out of the archive.");
     }
 
-    /// <summary>A name without what could disturb a terminal, a log or a line of a file.</summary>
-    public static string Printable(string name) => string.Concat(name.Normalize(NormalizationForm.FormC).Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? '_' : c));
+    /// <summary>A text without what could disturb a terminal, a log or a line of a file; half a surrogate pair becomes U+FFFD.</summary>
+    public static string Printable(string name) => string.Concat(Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)).Normalize(NormalizationForm.FormC).Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? '_' : c));
 
     /// <summary>At most 120 characters.</summary>
     public static string Short(string text) => text.Length <= 120 ? text : text[..119] + "…";

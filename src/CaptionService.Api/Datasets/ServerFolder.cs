@@ -83,7 +83,11 @@ internal static class ServerFolder
             {
                 resolved = new DirectoryInfo(resolved).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? resolved;
             }
-            catch (IOException)     // a circle, or nothing there
+            catch (IOException missing) when (missing is DirectoryNotFoundException or FileNotFoundException)
+            {
+                // What is not there leads nowhere.
+            }
+            catch (Exception circle) when (circle is IOException or UnauthorizedAccessException)
             {
                 throw NotAllowed();
             }
