@@ -38,7 +38,6 @@ public static partial class TrainingJobsApi
         RouteGroupBuilder jobs = routes.MapGroup("/training-jobs").WithTags("Training");
         jobs.MapPost("/", Create).WithName(CreateName).WithSummary("Starts training in the background")
             .WithDescription("Answers at once with the job, which waits for its turn; Location is where to watch it. With an `Idempotency-Key`, the same request sent again finds the same job.")
-            .Accepts<TrainingJobRequest>("application/json")
             .Problems(400, 404, 409, 413, 422, 503, 507);
         jobs.MapGet("/", List).WithName("GetTrainingJobs").WithSummary("Jobs, the newest first").Problems(400, 503);
         jobs.MapGet("/{id}", async Task<Ok<TrainingJobResponse>> (string id, CaptionDb db, CancellationToken aborted) => TypedResults.Ok(TrainingJobResponse.Of(await Find(db, id, aborted))))
