@@ -13,15 +13,20 @@ public sealed class OpenApiTests(Service service)
 
         string[] operations = [.. paths.AsObject().SelectMany(path => path.Value!.AsObject().Select(operation =>
             $"{operation.Key} {path.Key}: {string.Join(' ', operation.Value!["responses"]!.AsObject().Select(response => response.Key))}"))];
-        Assert.Equal(
+        Assert.Equal(((string[])
         [
             "post /captions: 200 400 404 408 413 415 422 429 500 503 504",
+            "post /datasets: 201 400 403 408 413 415 422 503 507",
+            "get /datasets: 200 400 503",
+            "get /datasets/{id}: 200 404 503",
+            "delete /datasets/{id}: 204 404 409 503",
+            "get /datasets/{id}/items: 200 400 404 503",
             "get /health/live: 200",
             "get /health/ready: 200 503",
             "get /models: 200",
             "get /models/{name}: 200 404",
             "get /problems/{code}: 200 404",
-        ], operations);
+        ]).Order(StringComparer.Ordinal), operations.Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -33,10 +38,14 @@ public sealed class OpenApiTests(Service service)
             {
                 foreach ((string status, JsonNode? response) in operation!["responses"]!.AsObject())
                 {
+                    if (status == "204")
+                    {
+                        continue;
+                    }
                     (string type, JsonNode? content) = Assert.Single(response!["content"]!.AsObject());
                     Assert.NotNull(content!["schema"]);
                     Assert.NotEmpty((string)response["description"]!);
-                    Assert.Equal(status == "200" ? "application/json" : "application/problem+json", type);
+                    Assert.Equal(status[0] == '2' ? "application/json" : "application/problem+json", type);
                     Assert.Equal(status is "429" or "503", response["headers"]?["Retry-After"] is not null);
                 }
             }
