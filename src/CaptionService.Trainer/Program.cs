@@ -24,7 +24,8 @@ public static class Program
     /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>
     public static int Main(string[] args)
     {
-        TorchRuntime.Configure();
+        if (args is not ["inspect", ..])        // which loads libtorch only to measure
+            TorchRuntime.Configure();
         using var stop = new CancellationTokenSource();
         using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);

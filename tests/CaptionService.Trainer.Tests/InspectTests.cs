@@ -39,7 +39,7 @@ public sealed class InspectTests : IDisposable
         Assert.Equal((6, 6, 0), (report.Photos.WithCaptions, report.Photos.Usable, report.Photos.Broken));
         Assert.Equal((12, 2.0, 8), (report.Captions.Usable, report.Captions.PerPhoto, report.Captions.MostWords));
         Assert.Equal((4, 2, 0, 0), (report.Splits.Train, report.Splits.Dev, report.Splits.Test, report.Splits.MovedOut));
-        Assert.Equal((60, 12, 8), (report.Words.Total, report.Words.Distinct, report.Words.Learnable));
+        Assert.Equal((60, 11, 7), (report.Words.Total, report.Words.Distinct, report.Words.Learnable));
         Assert.StartsWith("Ready, with ", report.Summary, StringComparison.Ordinal);
         Assert.All(report.Findings, f => Assert.EndsWith(".", f.Message, StringComparison.Ordinal));
         Assert.Empty(Directory.GetFiles(_folder, "*.tmp"));

@@ -147,26 +147,30 @@ internal sealed class Inspect(string folder, DatasetImport import, bool estimate
 
     private List<string> MoveLeaks(Seen[] seen, List<string> train, List<string> dev, List<string> test)
     {
-        var identical = seen.GroupBy(s => s.Digest).Where(g => g.Count() > 1).Select(g => g.ToArray()).ToArray();
-        var alike = NearDuplicates.Pairs([.. seen.Select(s => s.Fingerprint)])
-            .Select(p => (First: seen[p.First], Second: seen[p.Second], p.Mirrored)).Where(p => p.First.Digest != p.Second.Digest).ToArray();
+        var byDigest = seen.GroupBy(s => s.Digest).Select(g => g.Select(s => s.Name).ToArray()).ToArray();      // as in seen
+        var identical = byDigest.Where(g => g.Length > 1).ToArray();
+        var alike = NearDuplicates.Groups([.. seen.DistinctBy(s => s.Digest).Select(s => s.Fingerprint!)]);
         if (identical.Length > 0)
         {
-            _findings.Add(DatasetFinding.Of("exact_duplicates", FindingSeverity.Warning, [.. identical.Select(g => string.Join(" = ", g.Take(4).Select(s => s.Name)))],
+            _findings.Add(DatasetFinding.Of("exact_duplicates", FindingSeverity.Warning, [.. identical.Select(g => string.Join(" = ", g.Take(4)))],
                 $"{Count(identical.Length, "photo")} came more than once, byte for byte, under different names. Keep one of each, with all its captions."));
         }
-        if (alike.Length > 0)
+        if (alike.Count > 0)
         {
-            _findings.Add(DatasetFinding.Of("near_duplicates", FindingSeverity.Warning, [.. alike.Select(p => $"{p.First.Name} ~ {p.Second.Name}{(p.Mirrored ? " (mirrored)" : "")}")],
-                $"{Count(alike.Length, "pair")} of photos look the same: saved again, scaled or mirrored. Keep one of each, with all its captions."));
+            string[] pairs = [.. alike.SelectMany(g => g.Skip(1).Select(m => $"{byDigest[g[0].Photo][0]} ~ {byDigest[m.Photo][0]}{(m.Mirrored ? " (mirrored)" : "")}"))];
+            _findings.Add(DatasetFinding.Of("near_duplicates", FindingSeverity.Warning, pairs,
+                $"{Count(pairs.Length, "photo")} {(pairs.Length == 1 ? "looks" : "look")} the same as another: saved again, scaled or mirrored. Keep one of each, with all its captions."));
         }
 
         // A training photo that equals, or looks like, one of dev or test would flatter the scores.
         HashSet<string> held = [.. dev, .. test];
-        var leaks = identical.SelectMany(g => g.SelectMany(a => g.Select(b => (a, b)))).Concat(alike.SelectMany(p => new[] { (p.First, p.Second), (p.Second, p.First) }))
-            .Where(p => !held.Contains(p.Item1.Name) && held.Contains(p.Item2.Name))
-            .GroupBy(p => p.Item1.Name).ToDictionary(g => g.Key, g => g.First().Item2.Name);
-        leaks = leaks.Concat(train.Where(held.Contains).Select(n => KeyValuePair.Create(n, n))).ToDictionary();
+        var leaks = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (string[] group in identical.Concat(alike.Select(g => g.SelectMany(m => byDigest[m.Photo]).ToArray())))
+            if (group.FirstOrDefault(held.Contains) is { } shown)
+                foreach (string name in group.Where(n => !held.Contains(n)))
+                    leaks.TryAdd(name, shown);
+        foreach (string name in train.Where(held.Contains))
+            leaks[name] = name;
         List<string> leftOut = [.. train.Where(leaks.ContainsKey)];
         train.RemoveAll(leaks.ContainsKey);
         if (leftOut.Count > 0)

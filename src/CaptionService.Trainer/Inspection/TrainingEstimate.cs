@@ -22,6 +22,7 @@ internal static class TrainingEstimate
     public static ReportedEstimate Measure(string folder, bool precomputed, List<string> train, int devPhotos,
         IReadOnlyDictionary<string, List<string>> captions, Tokenizer tokenizer, Progress progress)
     {
+        TorchRuntime.Configure();
         progress.Say("measuring how fast this machine trains");
         var options = precomputed ? new TrainingOptions { Architecture = "show-and-tell", Embedding = 256, Hidden = 256 } : new TrainingOptions();
         var vocabulary = Vocabulary.Build(train.SelectMany(n => captions[n].Select(tokenizer.Surfaces)), options.MinWordCount);

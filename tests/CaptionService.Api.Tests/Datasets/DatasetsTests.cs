@@ -105,7 +105,7 @@ public sealed class DatasetsTests(DatasetService service)
         List<string> ids = [];
         for (int i = 0; i < 3; i++)
         {
-            ids.Add((string)(await service.Checked(await service.Send(Made.Zip(Made.Files), fields: ("name", $"page {i}"))))["id"]!);
+            ids.Add((string)(await service.Send(Made.Zip(Made.Files), fields: ("name", $"page {i}"))).Body["id"]!);
         }
 
         JsonNode first = (await Answer.Get(service.Client, "/datasets?limit=2")).Body, second = (await Answer.Get(service.Client, "/datasets?offset=2&limit=1")).Body;
@@ -123,7 +123,7 @@ public sealed class DatasetsTests(DatasetService service)
     [Fact]
     public async Task What_a_job_uses_is_not_deleted()
     {
-        string id = (string)(await service.Checked(await service.Send(Made.Zip(Made.Files))))["id"]!;
+        string id = (string)(await service.Send(Made.Zip(Made.Files))).Body["id"]!;
         var databases = service.Factory.Services.GetRequiredService<IDbContextFactory<CaptionDb>>();
         await using CaptionDb db = await databases.CreateDbContextAsync(Service.Cancellation);
         var job = new TrainingJob { Id = Ids.New(), Name = "job", DatasetId = id, Preset = "quick", Seed = 1, Options = "{}", CreatedAt = DateTimeOffset.UnixEpoch };
@@ -166,7 +166,7 @@ public sealed class DatasetsTests(DatasetService service)
         }
         string[] before = Directory.GetFiles(folder, "*", SearchOption.AllDirectories);
 
-        foreach (string named in (string[])[folder, "birds", "birds/"])
+        foreach (string named in (string[])[folder, "birds/"])
         {
             JsonNode dataset = await service.Checked(await service.SendJson($$"""{ "folder": "{{named.Replace("\\", "\\\\", StringComparison.Ordinal)}}" }"""));
             Assert.Equal(("birds", "ready", 6), ((string?)dataset["name"], (string?)dataset["status"], (int)dataset["photos"]!));
