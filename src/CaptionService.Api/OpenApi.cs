@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Models;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.OpenApi;
 using Swashbuckle.AspNetCore.SwaggerGen;
@@ -35,6 +36,9 @@ public static class OpenApi
             swagger.SchemaFilter<ProblemSchema>();
             swagger.OperationFilter<ProblemResponses>();
             swagger.OperationFilter<CaptionsOperation>();
+            swagger.OperationFilter<TrainingJobs.TrainingJobsOperation>();
+            swagger.OperationFilter<ModelUploadOperation>();
+            swagger.OperationFilter<Datasets.DatasetsOperation>();
         });
     }
 

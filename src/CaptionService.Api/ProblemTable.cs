@@ -37,6 +37,8 @@ public static class ProblemTable
     internal static readonly ProblemKind BadRequest = new("bad_request", 400, "The request cannot be understood", "See /swagger for what the service understands.");
     internal static readonly ProblemKind NotFound = new("not_found", 404, "There is nothing at this address", "See /swagger for the addresses of this service.");
     internal static readonly ProblemKind ModelNotFound = new("model_not_found", 404, "No model has this name", "GET /models lists the models.");
+    internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
+    internal static readonly ProblemKind EvaluationNotFound = new("evaluation_not_found", 404, "No evaluation has this id", "GET /evaluations lists the evaluations.");
     internal static readonly ProblemKind MethodNotAllowed = new("method_not_allowed", 405, "The address does not take this method", "The Allow header names the methods it takes.");
     internal static readonly ProblemKind RequestTimeout = new("request_timeout", 408, "The request arrived too slowly", "Send it again over a faster connection.");
     internal static readonly ProblemKind BodyTooLarge = new("body_too_large", 413, "The body is too large", "Send fewer or smaller photos in one request; large ones as multipart/form-data.");
@@ -51,6 +53,27 @@ public static class ProblemTable
     internal static readonly ProblemKind UnsupportedMediaType = new("unsupported_media_type", 415, "The body is of a type that the service does not read", "Send multipart/form-data, one photo's bytes, or JSON.");
     internal static readonly ProblemKind BrokenPhoto = new("broken_photo", 422, "The photo is broken", "Check that the file is whole, and open and save it anew.");
 
+    // Models
+    internal static readonly ProblemKind DatasetNotReady = new("dataset_not_ready", 409, "The data set cannot be trained on", "See its report at GET /datasets/{id}, mend what it names, and send it again.");
+    internal static readonly ProblemKind ModelActive = new("model_active", 409, "The model is in service", "Activate another version first, or roll back.");
+    internal static readonly ProblemKind ModelReadOnly = new("model_read_only", 409, "The model comes with the product and stays", "Activate another one; this one costs nothing then.");
+    internal static readonly ProblemKind NoEarlierModel = new("no_earlier_model", 409, "There is nothing to go back to", "GET /models tells which are active; activate a version by name.");
+    internal static readonly ProblemKind ModelRefused = new("model_refused", 422, "The model bundle cannot be used", "Send a zip of model.json, vocabulary.txt, decoder.safetensors and, where there is one, encoder.safetensors, as the trainer wrote them.");
+    // Data sets
+    internal static readonly ProblemKind NoArchive = new("no_archive", 400, "The request brings no data set", "Send a form with an archive (zip, tar, tar.gz) as the file \"archive\", and the captions in it or as the file \"captions\".");
+    internal static readonly ProblemKind FolderNotAllowed = new("folder_not_allowed", 403, "The folder may not be imported from", "Name a folder below one that the operator allows (Datasets:ImportFolders).");
+    internal static readonly ProblemKind DatasetInUse = new("dataset_in_use", 409, "The data set is in use", "Wait until the job is done, or cancel it; then send the request again.");
+    internal static readonly ProblemKind ArchiveTooLarge = new("archive_too_large", 413, "The archive holds more than is taken in", "Send fewer or smaller files, or have the operator raise the limit (Datasets).");
+    internal static readonly ProblemKind UnknownArchive = new("unknown_archive", 415, "The file is of a kind that is not read", "Send zip, tar or tar.gz.");
+    internal static readonly ProblemKind BrokenArchive = new("broken_archive", 422, "The archive is broken", "Check that it is whole, and pack it anew.");
+    internal static readonly ProblemKind UnsafeArchive = new("unsafe_archive", 422, "The archive holds what is not unpacked", "Pack plain files under relative names, without links, devices or encryption.");
+    internal static readonly ProblemKind NoCaptions = new("no_captions", 422, "No captions were found", "Add them: a Flickr token file, COCO captions JSON, Karpathy's dataset.json, CSV or TSV with a header (image, caption), or JSON lines.");
+    internal static readonly ProblemKind AmbiguousCaptions = new("ambiguous_captions", 422, "Several files hold captions", "Send one of them, or name each after its split (train, val, test).");
+    internal static readonly ProblemKind BrokenCaptions = new("broken_captions", 422, "The captions are malformed", "Correct the line and send the data set again.");
+    internal static readonly ProblemKind NoPhotosSent = new("no_photos_sent", 422, "No photos came with the captions", "Add them to the archive, or features as an .npy array.");
+    internal static readonly ProblemKind NothingFits = new("nothing_fits", 422, "Captions and photos do not belong together", "The captions must name the photos' files.");
+    internal static readonly ProblemKind FeaturesMismatch = new("features_mismatch", 422, "The features do not fit the captions", "Send an array of float16 or float32 with a row for each caption line, or for each photo in the order of the captions.");
+
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind Internal = new("internal_error", 500, "The service failed", "Send the request again; if it fails again, give the operator the trace id.");
@@ -58,6 +81,13 @@ public static class ProblemTable
     internal static readonly ProblemKind Draining = new("draining", 503, "The service is shutting down", "Send the request again: it will reach another instance, or this one once it is back.");
     internal static readonly ProblemKind OutOfMemory = new("out_of_memory", 503, "The device is out of memory", "Wait as long as Retry-After says and send the request again, with a smaller beamWidth if it keeps failing.");
     internal static readonly ProblemKind DeadlinePassed = new("deadline_passed", 504, "The captions were not ready in time", "Send the request again when the service is less busy, or send fewer photos at once.");
+
+    // Training jobs
+    internal static readonly ProblemKind JobNotFound = new("job_not_found", 404, "No training job has this id", "GET /training-jobs lists the jobs.");
+    internal static readonly ProblemKind JobState = new("job_state", 409, "The job is in a state that does not allow this", "GET the job to see its state.");
+    internal static readonly ProblemKind NoBaseModel = new("no_base_model", 409, "There is no model to start from", "Name one of GET /models as baseModel, or choose the preset best.");
+    internal static readonly ProblemKind IdempotencyKeyInUse = new("idempotency_key_in_use", 409, "A request with this Idempotency-Key is still under way", "Send it again in a moment.");
+    internal static readonly ProblemKind IdempotencyKeyReused = new("idempotency_key_reused", 422, "This Idempotency-Key came with another body before", "Use a new key for a new job.");
 
     // The storage
     internal static readonly ProblemKind DatabaseBusy = new("database_busy", 503, "The database is locked by another program", "Wait as long as Retry-After says and send the request again.");
@@ -68,8 +98,12 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, MethodNotAllowed,
+        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
+        JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
+        DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
+        NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
+        NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

@@ -1,6 +1,8 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
+using CaptionService.Api.TrainingJobs;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 builder.AddServerLimits();
@@ -9,14 +11,20 @@ builder.Services.AddProblems();
 builder.Services.AddStorage();
 builder.Services.AddHealth();
 builder.Services.AddModels();
+builder.Services.AddEvaluations();
 builder.Services.AddCaptions();
+builder.Services.AddTrainingJobs();
+builder.Services.AddDatasets();
 builder.Services.AddOpenApiDocument();
 
 WebApplication app = builder.Build();
 app.UseRequestLog();
 app.UseProblems();
 app.MapCaptions();
+app.MapDatasets();
 app.MapModels();
+app.MapTrainingJobs();
+app.MapEvaluations();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();

@@ -35,6 +35,9 @@ public sealed class StorageOptions
     /// <summary>Bundles of the registry: name/version.</summary>
     public string Models => In("models");
 
+    /// <summary>Results of evaluations, kept: model, data set and split to a folder.</summary>
+    public string Evaluations => In("evaluations");
+
     /// <summary>The feature cache that jobs share.</summary>
     public string Features => In("features");
 

@@ -63,6 +63,7 @@ public sealed record CaptionedBatch(IReadOnlyList<IReadOnlyList<Caption>> Photos
 /// </summary>
 public sealed class Captioner : IDisposable
 {
+    private readonly SharedEncoders.Share _share;
     private readonly Vgg16 _encoder;
     private readonly FrozenDecoder _decoder;
     private readonly Vocabulary _vocabulary;
@@ -81,9 +82,9 @@ public sealed class Captioner : IDisposable
     /// <summary>The encoder weights that come with the product.</summary>
     public static string DefaultEncoderPath { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "vgg16", "encoder.safetensors");
 
-    private Captioner(ModelCard model, Vocabulary vocabulary, FrozenDecoder decoder, Vgg16 encoder, Device device)
+    private Captioner(ModelCard model, Vocabulary vocabulary, FrozenDecoder decoder, SharedEncoders.Share share, Device device)
     {
-        (Model, _vocabulary, _decoder, _encoder, _device) = (model, vocabulary, decoder, encoder, device);
+        (Model, _vocabulary, _decoder, _share, _encoder, _device) = (model, vocabulary, decoder, share, share.Encoder, device);
         _tokenizer = Tokenizer.For(model.Language);
     }
 
@@ -92,40 +93,71 @@ public sealed class Captioner : IDisposable
     /// <param name="encoderPath">Encoder weights; null: the bundle's own or the product's.</param>
     /// <param name="precision">null: the fastest here, by measurement. The decoder's products take the same number format:
     /// in float32 a step of one photo reads its weights from memory, in bfloat16 they stay in the cache (four times faster).</param>
+    /// <param name="encoders">Encoders that other models may have loaded already; null: one of its own.</param>
     /// <exception cref="ModelBundleException">The bundle cannot be used, or was made for other encoder weights.</exception>
-    public static Captioner Load(string modelFolder, string? encoderPath = null, EncoderPrecision? precision = null)
+    public static Captioner Load(string modelFolder, string? encoderPath = null, EncoderPrecision? precision = null, SharedEncoders? encoders = null)
     {
         using var noGrad = no_grad();
         using var bundle = ModelBundle.Load(modelFolder);
         encoderPath ??= bundle.EncoderPath ?? DefaultEncoderPath;
         if (!File.Exists(encoderPath))
             throw new ModelBundleException($"The encoder weights '{encoderPath}' are missing.");
-        string digest = ModelBundle.FileSha256(encoderPath);
+        encoders ??= new SharedEncoders();
+        string digest = encoders.Sha256Of(encoderPath);
         if (bundle.Card.EncoderSha256 is { } expected && !string.Equals(expected, digest, StringComparison.OrdinalIgnoreCase))
             throw new ModelBundleException($"'{bundle.Card.Name}' was trained on encoder weights with SHA-256 {expected}; these are {digest}.");
 
         var decoder = bundle.Card.Decoder;
-        int expectedSize = decoder.SingleVector ? Vgg16.Fc7Size : Vgg16.Channels;
+        int expectedSize = decoder.SingleVector && decoder.FeatureSize != Vgg16.Channels ? Vgg16.Fc7Size : Vgg16.Channels;      // a single vector of 512: the mean place
         if (decoder.FeatureSize != expectedSize)
             throw new ModelBundleException($"'{bundle.Card.Name}' works from features of {decoder.FeatureSize} values; the encoder gives {expectedSize}.");
 
         var device = TorchRuntime.Device;
-        Vgg16 encoder;
+        SharedEncoders.Share share;
         try
         {
-            encoder = Vgg16.Load(encoderPath, device, precision);
+            share = encoders.Take(encoderPath, digest, device, precision);
         }
         catch (SafetensorsException e)
         {
             throw new ModelBundleException($"The encoder weights cannot be loaded: {e.Message}", e);
         }
-        if (decoder.SingleVector && !encoder.HasFc7)
+        try
         {
-            encoder.Dispose();
-            throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
+            if (decoder is { SingleVector: true, FeatureSize: Vgg16.Fc7Size } && !share.Encoder.HasFc7)
+                throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
+            bundle.Decoder.to(device);
+            return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, device);
         }
-        bundle.Decoder.to(device);
-        return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(encoder.Precision.Type), encoder, device);
+        catch
+        {
+            share.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Runs the network once, so that the first photo is no slower than the next, and sees that captions come out.
+    /// An encoder that other models use already is left to them: this may run on another thread than <see cref="Caption"/>.
+    /// </summary>
+    /// <exception cref="ModelBundleException">The weights give no captions.</exception>
+    public void WarmUp()
+    {
+        using var scope = NewDisposeScope();
+        using var inference = inference_mode();
+        try
+        {
+            if (_share.IsFirstUse())
+                Features(zeros(1, Photo.Side, Photo.Side, 3, ScalarType.Byte));
+            var decoder = Model.Decoder;
+            var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
+            if (captions is not [{ Length: > 0 } ranked] || !ranked.All(caption => double.IsFinite(caption.LogProbability)))
+                throw new ModelBundleException($"'{Model.Name}' gives captions no probability: its weights are not all numbers.");
+        }
+        catch (Exception e) when (e is not ModelBundleException)
+        {
+            throw new ModelBundleException($"'{Model.Name}' was loaded but gives no captions: {e.Message.Split('\n')[0]}", e);
+        }
     }
 
     /// <summary>Captions a batch: one encoder pass for all, one search for those with equal options.</summary>
@@ -143,9 +175,7 @@ public sealed class Captioner : IDisposable
         using var inference = inference_mode();
 
         long start = Stopwatch.GetTimestamp();
-        var features = _encoder.Forward(Vgg16.Pixels(photos));                             // (N, 196, 512)
-        if (Model.Decoder.SingleVector)
-            features = _encoder.Fc7(features);                                             // (N, 4096)
+        var features = Features(Vgg16.Pixels(photos));
         if (_device.type == DeviceType.CUDA)
             cuda.synchronize();
         var encode = Stopwatch.GetElapsedTime(start);
@@ -161,6 +191,14 @@ public sealed class Captioner : IDisposable
                 results[members[i]] = captions[i];
         }
         return new CaptionedBatch(results, encode, Stopwatch.GetElapsedTime(start));
+    }
+
+    private Tensor Features(Tensor pixels)
+    {
+        var places = _encoder.Forward(pixels);                                             // (N, 196, 512)
+        return !Model.Decoder.SingleVector ? places
+            : Model.Decoder.FeatureSize == Vgg16.Channels ? places.to(ScalarType.Float32).mean([1L])    // (N, 512)
+            : _encoder.Fc7(places);                                                        // (N, 4096)
     }
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)
@@ -197,7 +235,7 @@ public sealed class Captioner : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _encoder.Dispose();
+        _share.Dispose();
         _decoder.Dispose();
     }
 }

@@ -48,8 +48,11 @@ public sealed record ModelCard
 /// </summary>
 public sealed class ModelBundle : IDisposable
 {
-    private const int MaxJsonBytes = 1 << 20;
-    private const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors";
+    /// <summary>Largest <c>model.json</c>, in bytes.</summary>
+    public const int MaxJsonBytes = 1 << 20;
+
+    /// <summary>The files of a bundle. The first three must be there.</summary>
+    public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors";
 
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
@@ -118,7 +121,25 @@ public sealed class ModelBundle : IDisposable
             throw new ModelBundleException($"There is no {CardFile} in '{folder}'.");
         if (new FileInfo(path).Length > MaxJsonBytes)
             throw new ModelBundleException($"{CardFile} is larger than {MaxJsonBytes} bytes.");
-        byte[] json = File.ReadAllBytes(path);
+        var card = ParseCard(File.ReadAllBytes(path));
+        foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
+        {
+            if (file is not (VocabularyFile or DecoderFile or EncoderFile) || !card.Files.TryGetValue(file, out string? expected))
+                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where there is one, {EncoderFile}; '{file}' does not fit.");
+            string inside = Path.Combine(folder, file);
+            if (!File.Exists(inside))
+                throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
+            string found = FileSha256(inside);
+            if (!string.Equals(found, expected, StringComparison.OrdinalIgnoreCase))
+                throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
+        }
+        return card;
+    }
+
+    /// <summary>Reads the text of a <c>model.json</c>; the files it names are not looked at.</summary>
+    /// <exception cref="ModelBundleException">It is no card, or out of range.</exception>
+    public static ModelCard ParseCard(byte[] json)
+    {
         ModelCard card;
         try
         {
@@ -133,19 +154,24 @@ public sealed class ModelBundle : IDisposable
             throw new ModelBundleException($"{CardFile} gives version {card.Version}; versions are 1, 2, 3, …");
         if (string.IsNullOrWhiteSpace(card.Language))
             throw new ModelBundleException($"{CardFile} gives no language.");
+        if (card.Language.Length > 35 || !card.Language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+            throw new ModelBundleException($"The language in {CardFile} is no BCP 47 tag of at most 35 characters.");
         card.Decoder.Check();
-        foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
-        {
-            if (file is not (VocabularyFile or DecoderFile or EncoderFile) || !card.Files.TryGetValue(file, out string? expected))
-                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where there is one, {EncoderFile}; '{file}' does not fit.");
-            string inside = Path.Combine(folder, file);
-            if (!File.Exists(inside))
-                throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
-            string found = FileSha256(inside);
-            if (!string.Equals(found, expected, StringComparison.OrdinalIgnoreCase))
-                throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
-        }
         return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
+    }
+
+    /// <summary>Puts a checked bundle in its place in one step, made durable before.</summary>
+    /// <param name="from">A folder on the same disk; it is gone afterwards.</param>
+    /// <param name="folder">Where nothing may be yet.</param>
+    public static void Install(string from, string folder)
+    {
+        foreach (string file in Directory.GetFiles(from))
+            Durable.Sync(file);
+        Durable.Sync(from);
+        string parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)))!;
+        Directory.CreateDirectory(parent);
+        Directory.Move(from, folder);
+        Durable.Sync(parent);
     }
 
     /// <summary>Saves a bundle: written to a temporary folder beside the place, made durable, then moved there in one step.</summary>

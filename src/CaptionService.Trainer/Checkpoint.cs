@@ -44,6 +44,27 @@ internal sealed record Position
     /// <summary>Scores of the best epoch.</summary>
     public IReadOnlyDictionary<string, double> BestScores { get; init; } = new Dictionary<string, double>();
 
+    /// <summary>Seconds spent on steps and validations, over all attempts.</summary>
+    public double Seconds { get; init; }
+
+    /// <summary>The budget is spent.</summary>
+    public bool OutOfTime { get; init; }
+
+    /// <summary>Mean loss of the first epoch, and of the one before this.</summary>
+    public double FirstLoss { get; init; }
+
+    /// <summary>Mean loss of the epoch before this.</summary>
+    public double LastLoss { get; init; }
+
+    /// <summary>Epochs in a row whose loss rose.</summary>
+    public int Rising { get; init; }
+
+    /// <summary>Epochs in a row in which most dev photos got the same caption.</summary>
+    public int Same { get; init; }
+
+    /// <summary>Why going on is useless; null where it is not.</summary>
+    public string? Useless { get; init; }
+
     /// <summary>Number format of the products: where it was measured, a resumed run keeps what the first chose.</summary>
     public string Precision { get; init; } = "";
 

@@ -11,7 +11,7 @@ public sealed class DatasetException(string message) : Exception(message);
 /// <param name="Captions">As written by people.</param>
 public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<string> Captions);
 
-/// <summary>Photos with captions, split into training and development.</summary>
+/// <summary>Photos with captions, split into training and development, and sometimes test.</summary>
 public sealed class Dataset
 {
     /// <summary>Photos to learn from.</summary>
@@ -20,21 +20,54 @@ public sealed class Dataset
     /// <summary>Photos to choose by.</summary>
     public required IReadOnlyList<CaptionedPhoto> Dev { get; init; }
 
+    /// <summary>Photos of the test split that lies beside the training split; empty without one.</summary>
+    public IReadOnlyList<CaptionedPhoto> Test { get; private init; } = [];
+
+    /// <summary>The features that came instead of photos; null where there are photos.</summary>
+    public string? FeaturesFile { get; private init; }
+
     /// <summary>Splits by name.</summary>
     /// <exception cref="DatasetException">There is no such split.</exception>
     public IReadOnlyList<CaptionedPhoto> Split(string name) => name switch
     {
         "train" => Train,
         "dev" => Dev,
-        _ => throw new DatasetException($"There is no split '{name}': train or dev."),
+        "test" when Test.Count > 0 => Test,
+        _ => throw new DatasetException($"There is no split '{name}': {(Test.Count > 0 ? "train, dev or test" : "train or dev")}."),
     };
 
     /// <summary>Reads a Flickr-style data set; relative paths start at <paramref name="root"/>.</summary>
     /// <exception cref="DatasetException">A file is missing or a line is malformed, a split is empty, or the splits overlap.</exception>
     public static Dataset Load(DatasetPaths paths, string root)
     {
+        string file = Path.Combine(root, paths.Captions), features = Path.Combine(Path.GetDirectoryName(file)!, DatasetFolder.Features);
+        string test = Path.Combine(Path.GetDirectoryName(Path.Combine(root, paths.Train))!, DatasetFolder.Test);
+        bool precomputed = File.Exists(features);
+        var captions = ReadCaptions(file);
+
+        IReadOnlyList<CaptionedPhoto> Read(string listed) =>
+        [
+            .. ReadLines(Path.Combine(root, listed)).Select(n => n.Trim()).Where(n => n.Length > 0 && captions.ContainsKey(n))
+                .Distinct(StringComparer.Ordinal)
+                .Select(n => new CaptionedPhoto(n, Path.Combine(root, paths.Photos, n), captions[n])),
+        ];
+        var dataset = new Dataset { Train = Read(paths.Train), Dev = Read(paths.Dev), Test = File.Exists(test) ? Read(test) : [], FeaturesFile = precomputed ? features : null };
+        if (dataset.Train.Count == 0 || dataset.Dev.Count == 0)
+            throw new DatasetException($"The data set has {dataset.Train.Count} training and {dataset.Dev.Count} development photos with captions; both must have some.");
+        var missing = precomputed ? [] : dataset.Train.Concat(dataset.Dev).Where(p => !File.Exists(p.Path)).Select(p => p.Name).ToArray();
+        if (missing.Length > 0)
+            throw new DatasetException($"{missing.Length} photos are missing, {string.Join(", ", missing.Take(5))} among them.");
+        var both = dataset.Train.Select(p => p.Name).Intersect(dataset.Dev.Select(p => p.Name)).ToArray();
+        if (both.Length > 0)
+            throw new DatasetException($"{both.Length} photos are in both splits, {string.Join(", ", both.Take(5))} among them: the scores would flatter.");
+        return dataset;
+    }
+
+    /// <summary>Reads a token file: captions by photo, both in the order of the file.</summary>
+    /// <exception cref="DatasetException">The file is missing or a line is malformed.</exception>
+    internal static Dictionary<string, List<string>> ReadCaptions(string file)
+    {
         var captions = new Dictionary<string, List<string>>(StringComparer.Ordinal);
-        string file = Path.Combine(root, paths.Captions);
         int number = 0;
         foreach (string line in ReadLines(file))
         {
@@ -51,25 +84,9 @@ public sealed class Dataset
                 captions[name] = list = [];
             list.Add(caption);
         }
-
-        IReadOnlyList<CaptionedPhoto> Read(string listed) =>
-        [
-            .. ReadLines(Path.Combine(root, listed)).Select(n => n.Trim()).Where(n => n.Length > 0 && captions.ContainsKey(n))
-                .Distinct(StringComparer.Ordinal)
-                .Select(n => new CaptionedPhoto(n, Path.Combine(root, paths.Photos, n), captions[n])),
-        ];
-        var dataset = new Dataset { Train = Read(paths.Train), Dev = Read(paths.Dev) };
-        if (dataset.Train.Count == 0 || dataset.Dev.Count == 0)
-            throw new DatasetException($"The data set has {dataset.Train.Count} training and {dataset.Dev.Count} development photos with captions; both must have some.");
-        var missing = dataset.Train.Concat(dataset.Dev).Where(p => !File.Exists(p.Path)).Select(p => p.Name).ToArray();
-        if (missing.Length > 0)
-            throw new DatasetException($"{missing.Length} photos are missing, {string.Join(", ", missing.Take(5))} among them.");
-        var both = dataset.Train.Select(p => p.Name).Intersect(dataset.Dev.Select(p => p.Name)).ToArray();
-        if (both.Length > 0)
-            throw new DatasetException($"{both.Length} photos are in both splits, {string.Join(", ", both.Take(5))} among them: the scores would flatter.");
-        return dataset;
+        return captions;
     }
 
-    private static IEnumerable<string> ReadLines(string path) =>
+    internal static IEnumerable<string> ReadLines(string path) =>
         File.Exists(path) ? File.ReadLines(path) : throw new DatasetException($"'{path}' is missing.");
 }

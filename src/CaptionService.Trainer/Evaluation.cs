@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Numerics;
+using System.Text.Json;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Training;
@@ -14,6 +15,7 @@ internal static class Evaluation
     public static int Run(string modelFolder, string jobFile, string[] options, Progress progress, CancellationToken stop)
     {
         string split = "dev";
+        string? output = null;
         var search = new BeamSearchOptions { NoRepeatNgram = CaptionOptions.NoRepeatNgram };
         for (int i = 0; i < options.Length; i += 2)
         {
@@ -21,6 +23,7 @@ internal static class Evaluation
             switch (options[i])
             {
                 case "--split": split = value; break;
+                case "--output": output = value; break;
                 case "--beam": search = search with { Width = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth) }; break;
                 case "--length-normalization": search = search with { LengthNormalization = Number(options[i], value, 0.0, 2.0) }; break;
                 case "--no-repeat": search = search with { NoRepeatNgram = Number(options[i], value, 0, 100) }; break;
@@ -33,14 +36,25 @@ internal static class Evaluation
         var dataset = Dataset.Load(job.Data, root);
         var photos = dataset.Split(split);
         using var bundle = ModelBundle.Load(modelFolder);
-        using var features = FeatureCache.Open(Path.Combine(root, job.Features), photos, bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
+        using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
         var tokenizer = Tokenizer.For(bundle.Card.Language);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
         var scores = new Validation(photos, features, known, bundle.Vocabulary, tokenizer).Run(frozen, search);
+        if (output is not null)
+            Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
+                [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Captions[i]), scores.PhotoCider[i], photo.Captions))]));
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;
+    }
+
+    private static void Write(string path, EvaluationResult result)
+    {
+        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
+        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
+        Durable.Sync(temporary);
+        File.Move(temporary, path, overwrite: true);
     }
 
     private static T Number<T>(string option, string value, T least, T most) where T : INumber<T> =>

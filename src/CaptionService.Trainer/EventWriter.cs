@@ -11,12 +11,18 @@ internal sealed class EventWriter : IDisposable
 {
     private readonly FileStream _file;
     private readonly TimeProvider _time;
-    private readonly Dictionary<string, long> _last = [];        // type → greatest step written
+    private readonly Dictionary<string, long> _last = [];        // type (and code) → greatest step written
     private long _id;
 
-    public EventWriter(string path, TimeProvider time)
+    private readonly Fence? _fence;
+
+    /// <param name="path">The file; what a crash cut off at its end is taken away.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="fence">Asked before each event; null: nobody else may write.</param>
+    public EventWriter(string path, TimeProvider time, Fence? fence = null)
     {
         _time = time;
+        _fence = fence;
         _file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
         long end = 0;
         using (var reader = new StreamReader(_file, leaveOpen: true))
@@ -29,7 +35,10 @@ internal sealed class EventWriter : IDisposable
                 var e = JsonSerializer.Deserialize<TrainingEvent>(line, TrainingEvent.Json)!;
                 _id = e.Id;
                 if (e.Data.TryGetProperty("step", out var step))
-                    _last[e.Type] = Math.Max(_last.GetValueOrDefault(e.Type, -1), step.GetInt64());
+                {
+                    string key = Key(e.Type, e.Data.TryGetProperty("code", out var code) ? code.GetString() : null);
+                    _last[key] = Math.Max(_last.GetValueOrDefault(key, -1), step.GetInt64());
+                }
                 end += line.Length + 1;
             }
             end = System.Text.Encoding.UTF8.GetByteCount(text.AsSpan(0, (int)end));
@@ -41,20 +50,26 @@ internal sealed class EventWriter : IDisposable
     /// <summary>Appends an event of no particular step.</summary>
     public void Write(string type, object data)
     {
+        _fence?.Check();
         var e = new TrainingEvent(++_id, _time.GetUtcNow(), type, JsonSerializer.SerializeToElement(data, TrainingEvent.Json));
         _file.Write(JsonSerializer.SerializeToUtf8Bytes(e, TrainingEvent.Json));
         _file.WriteByte((byte)'\n');
         _file.Flush();
     }
 
-    /// <summary>Appends an event of a step, once; <paramref name="data"/> must carry the step too.</summary>
-    public void WriteOnce(string type, long step, object data)
+    /// <summary>Appends an event of a step, once; <paramref name="data"/> must carry the step, and the code, too.</summary>
+    /// <returns>Whether it was written.</returns>
+    public bool WriteOnce(string type, long step, object data, string? code = null)
     {
-        if (_last.GetValueOrDefault(type, -1) >= step)
-            return;
-        _last[type] = step;
+        string key = Key(type, code);
+        if (_last.GetValueOrDefault(key, -1) >= step)
+            return false;
+        _last[key] = step;
         Write(type, data);
+        return true;
     }
+
+    private static string Key(string type, string? code) => code is null ? type : $"{type} {code}";
 
     public void Dispose() => _file.Dispose();
 }

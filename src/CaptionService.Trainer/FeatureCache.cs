@@ -13,7 +13,7 @@ namespace CaptionService.Trainer;
 /// an index beside it lists finished blocks with their SHA-256, so that a broken pass goes on where it was and
 /// a damaged block is computed again.
 /// </summary>
-public sealed class FeatureCache : IDisposable
+public sealed class FeatureCache : FeatureSource
 {
     private const int Block = 32;                                       // photos encoded and written together
     private const int PhotoBytes = Vgg16.Places * Vgg16.Channels * 2;
@@ -27,6 +27,12 @@ public sealed class FeatureCache : IDisposable
         _view = _file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
     }
 
+    /// <inheritdoc/>
+    public override int Size => Vgg16.Channels;
+
+    /// <inheritdoc/>
+    public override bool SingleVector => false;
+
     /// <summary>Opens the features of the photos, computing what is not there yet.</summary>
     /// <param name="folder">Where the caches are.</param>
     /// <param name="photos">Order = rows.</param>
@@ -39,6 +45,7 @@ public sealed class FeatureCache : IDisposable
     {
         Directory.CreateDirectory(folder);
         string path = Path.Combine(folder, Digest(photos, encoderPath, mirrored) + ".features");
+        using var alone = Alone(path + ".lock", stop);
         var done = Verified(path, photos.Count);
         int blocks = (photos.Count + Block - 1) / Block;
         if (done.Count < blocks)
@@ -67,9 +74,8 @@ public sealed class FeatureCache : IDisposable
         return new FeatureCache(path);
     }
 
-    /// <summary>Rows as a tensor.</summary>
-    /// <returns>(N, 196, 512) float16 on the CPU, the caller's.</returns>
-    public unsafe Tensor Rows(IReadOnlyList<int> rows)
+    /// <inheritdoc/>
+    public override unsafe Tensor Rows(IReadOnlyList<int> rows)
     {
         var result = empty(rows.Count, Vgg16.Places, Vgg16.Channels, ScalarType.Float16);
         byte* source = null;
@@ -88,7 +94,7 @@ public sealed class FeatureCache : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public override void Dispose()
     {
         _view.Dispose();
         _file.Dispose();
@@ -128,6 +134,23 @@ public sealed class FeatureCache : IDisposable
         foreach (var photo in photos)
             digest.AppendData(SHA256.HashData(File.ReadAllBytes(photo.Path)));
         return Convert.ToHexStringLower(digest.GetHashAndReset())[..32];
+    }
+
+    // Jobs and evaluations over the same photos: one encodes, the others wait and find it done.
+    private static FileStream Alone(string path, CancellationToken stop)
+    {
+        while (true)
+        {
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (File.Exists(path))
+            {
+                stop.WaitHandle.WaitOne(200);
+                stop.ThrowIfCancellationRequested();
+            }
+        }
     }
 
     /// <summary>Blocks whose bytes are what the index says.</summary>

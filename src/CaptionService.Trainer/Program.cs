@@ -6,21 +6,26 @@ using CaptionService.Captioning.Training;
 
 namespace CaptionService.Trainer;
 
-/// <summary>The trainer: <c>train FOLDER</c> and <c>evaluate MODEL DATASET</c>.</summary>
+/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
 public static class Program
 {
     private const string Usage = """
         CaptionService.Trainer train FOLDER [--attached]
             Trains as FOLDER/job.json says and leaves the model in FOLDER/model. The same command again resumes.
             --attached: also save and stop when standard input closes (a server that started this program is gone).
-        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N]
+        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--output RESULT.json] [--attached]
             Scores a model bundle on a split of the data set that the job file names.
+            --output: the scores, and each photo's caption with its CIDEr, as a file.
+        CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
+            Looks through a data set in its canonical form and writes FOLDER/report.json.
+            Takes broken photos out of the splits, and out of training what dev or test has too.
         """;
 
     /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>
     public static int Main(string[] args)
     {
-        TorchRuntime.Configure();
+        if (args is not ["inspect", ..])        // which loads libtorch only to measure
+            TorchRuntime.Configure();
         using var stop = new CancellationTokenSource();
         using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
@@ -36,7 +41,9 @@ public static class Program
             {
                 ["train", var folder] => Train(folder, progress, stop.Token),
                 ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
+                ["evaluate", var model, var job, .. var rest, "--attached"] => Evaluation.Run(model, job, rest, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
+                ["inspect", var folder, .. var rest] => Inspection.Inspect.Run(folder, rest, progress, rest.Contains("--attached") ? Attached(stop) : stop.Token),
                 _ => throw new ValidationException(Usage),
             };
         }
@@ -55,18 +62,31 @@ public static class Program
             Console.Error.WriteLine("Stopped.");
             return TrainerExit.Stopped;
         }
+        catch (SupersededException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return TrainerExit.Superseded;
+        }
+        catch (IOException e) when ((e.HResult & 0xFFFF) is 28 or 112)      // ENOSPC, ERROR_DISK_FULL
+        {
+            Console.Error.WriteLine($"The disk is full: {e.Message}");
+            return TrainerExit.DiskFull;
+        }
     }
 
     private static int Train(string folder, Progress progress, CancellationToken stop)
     {
         string file = Path.Combine(folder, "job.json");
         var job = ReadJob(file);
-        using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System);
+        using var fence = Fence.Enter(folder, job.Attempt, stop);
+        using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System, fence);
         try
         {
-            var card = new TrainingRun(folder, job, progress, events, stop).Run();
+            var run = new TrainingRun(folder, job, progress, events, stop);
+            var card = run.Run();
+            fence.Check();
             JobResult.Write(folder, new JobResult(job.Attempt, "succeeded", null, card.Digest, card.Scores));
-            events.Write("succeeded", new { digest = card.Digest, scores = card.Scores });
+            events.WriteOnce("succeeded", run.Steps, new { step = run.Steps, digest = card.Digest, scores = card.Scores });
             return TrainerExit.Succeeded;
         }
         catch (OperationCanceledException)
@@ -78,11 +98,11 @@ public static class Program
         {
             return Fail("collapsed", e, TrainerExit.Collapsed);
         }
-        catch (DatasetException e)
+        catch (Exception e) when (e is DatasetException or ModelBundleException)
         {
             return Fail("bad_data", e, TrainerExit.BadData);
         }
-        catch (Exception e)
+        catch (Exception e) when (e is not SupersededException and not IOException { HResult: 28 or unchecked((int)0x80070070) })
         {
             Console.Error.WriteLine(e);
             return Fail("unforeseen", e, TrainerExit.Failed);

@@ -5,11 +5,14 @@ namespace CaptionService.Trainer;
 /// <summary>What a long stage has done, how fast, and how long it will take: a bar on a terminal, figures for the events.</summary>
 public sealed class Progress(TextWriter terminal, bool interactive)
 {
-    private long _started, _drawn;
+    private long _started, _drawn, _reported;
     private long _first;
 
     /// <summary>Stage under way.</summary>
     public string Stage { get; private set; } = "";
+
+    /// <summary>Called every five seconds of a stage, and at its end.</summary>
+    public Action? Report { get; set; }
 
     /// <summary>Units done, and in all.</summary>
     public long Done { get; private set; }
@@ -32,12 +35,18 @@ public sealed class Progress(TextWriter terminal, bool interactive)
         (Stage, Total, Done, _first) = (stage, total, done, done);
         _started = Stopwatch.GetTimestamp();
         _drawn = 0;
+        _reported = _started;
     }
 
     /// <summary>Some units are done; draws at most five times a second on a terminal, once in 30 seconds elsewhere.</summary>
     public void Advance(long units, string note = "")
     {
         Done += units;
+        if (Report is not null && (Done >= Total || Stopwatch.GetElapsedTime(_reported).TotalSeconds >= 5))
+        {
+            _reported = Stopwatch.GetTimestamp();
+            Report();
+        }
         if (_drawn != 0 && Done < Total && Stopwatch.GetElapsedTime(_drawn).TotalSeconds < (interactive ? 0.2 : 30))
             return;
         _drawn = Stopwatch.GetTimestamp();

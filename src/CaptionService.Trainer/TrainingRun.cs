@@ -18,6 +18,9 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 {
     private readonly TrainingOptions _options = job.Options;
 
+    /// <summary>Steps made, over all attempts.</summary>
+    public long Steps { get; private set; }
+
     /// <summary>Trains.</summary>
     /// <returns>The card of the model, saved in the folder's <c>model</c>.</returns>
     /// <exception cref="OperationCanceledException">Asked to stop; a checkpoint is there.</exception>
@@ -28,7 +31,10 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         // 1. Data: photos, words, features.
         var dataset = Dataset.Load(job.Data, folder);
         var tokenizer = Tokenizer.For(job.Language);
-        var vocabulary = Vocabulary.Build(dataset.Train.SelectMany(p => p.Captions.Select(tokenizer.Surfaces)), _options.MinWordCount);
+        using var baseModel = job.BaseModel is { } start ? ModelBundle.Load(Path.Combine(folder, start)) : null;
+        string encoder = baseModel?.EncoderPath ?? Captioner.DefaultEncoderPath;
+        CheckBase(baseModel?.Card, encoder);
+        var vocabulary = baseModel?.Vocabulary ?? Vocabulary.Build(dataset.Train.SelectMany(p => p.Captions.Select(tokenizer.Surfaces)), _options.MinWordCount);
         int[][][] captions = [.. dataset.Train.Select(p => p.Captions.Select(c => Cut(vocabulary.Encode(tokenizer.Tokenize(c)))).Where(c => c.Length > 0).ToArray())];
         if (vocabulary.Count == Vocabulary.Unknown + 1)
             throw new DatasetException($"No word is in the training captions {_options.MinWordCount} times: lower minWordCount.");
@@ -46,21 +52,22 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             devPhotos = dataset.Dev.Count,
             captions = captions.Sum(c => c.Length),
             vocabulary = vocabulary.Count,
+            unknownWords = UnknownShare(captions),
+            baseModel = baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}",
             options = _options,
         });
         progress.Say($"{dataset.Train.Count} training photos, {dataset.Dev.Count} development photos, {captions.Sum(c => c.Length)} captions, {vocabulary.Count} words");
 
-        string cache = Path.Combine(folder, job.Features), encoder = Captioner.DefaultEncoderPath;
-        using var features = FeatureCache.Open(cache, dataset.Train, encoder, mirrored: false, progress, stop);
-        using var mirrored = _options.Mirror ? FeatureCache.Open(cache, dataset.Train, encoder, mirrored: true, progress, stop) : null;
-        using var devFeatures = FeatureCache.Open(cache, dataset.Dev, encoder, mirrored: false, progress, stop);
+        string cache = Path.Combine(folder, job.Features);
+        progress.Report = () => events.Write("progress", new { stage = progress.Stage, done = progress.Done, total = progress.Total, perSecond = progress.Rate, secondsLeft = Math.Round(progress.Left.TotalSeconds) });
+        using var features = FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: false, progress, stop);
+        using var mirrored = _options.Mirror && !features.SingleVector ? FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: true, progress, stop) : null;
+        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, mirrored: false, progress, stop);
+        progress.Report = null;
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         var validation = new Validation(dataset.Dev, devFeatures, known, vocabulary, tokenizer);
 
-        // 2. Network and optimiser, from the checkpoint if there is one.
-        var device = TorchRuntime.Device;
-        manual_seed(_options.Seed);
-        using var decoder = CaptionDecoder.Create(new DecoderOptions
+        var network = baseModel?.Decoder.Options ?? new DecoderOptions
         {
             Architecture = _options.Architecture,
             VocabularySize = vocabulary.Count,
@@ -68,41 +75,70 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             Hidden = _options.Hidden,
             Heads = _options.Heads,
             Attention = _options.Attention,
-            FeatureSize = Vgg16.Channels,
-        });
+            FeatureSize = features.Size,
+            SingleVector = features.SingleVector,
+        };
+        if (features.SingleVector && network.Attends)
+            throw new DatasetException($"The data set has one vector a photo and no photos: '{network.Architecture}' attends to places, show-and-tell can be trained.");
+        if (network.FeatureSize != features.Size || network.SingleVector != features.SingleVector)
+            throw new DatasetException($"The base model works from {(network.SingleVector ? "one vector" : "places")} of {network.FeatureSize} values, the data set gives {(features.SingleVector ? "one vector" : "places")} of {features.Size}.");
+
+        // 2. Network and optimiser, from the checkpoint if there is one.
+        var device = TorchRuntime.Device;
+        manual_seed(_options.Seed);
+        using var decoder = CaptionDecoder.Create(network);
+        if (baseModel is not null)
+            Copy(baseModel.Decoder, decoder);
         decoder.to(device);
         decoder.Dropout = _options.Dropout;
         using var adam = new Adam(decoder.named_parameters(), _options.Beta1, _options.Beta2, _options.WeightAverage);
-        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Options })));
+        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Options, Base = baseModel?.Card.Digest })));
         var at = Checkpoint.Load(folder, decoder, adam, jobDigest) ?? new Position { Job = jobDigest };
         at = at with { Precision = Precision(at.Precision, device) };
         decoder.ComputeType = at.Precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
+        using var charts = new Charts(Path.Combine(folder, "tensorboard"));
         if (at.Step > 0)
+        {
             progress.Say($"resumed at step {at.Step}");
+            events.Write("resumed", new { step = at.Step, attempt = job.Attempt });
+        }
+        else if (baseModel is not null)
+        {
+            // What the base model says of the same photos, before anything is learnt.
+            Validate(decoder, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, charts, at, 0);
+        }
 
         // 3. Steps.
-        int stepsPerEpoch = (dataset.Train.Count + _options.BatchPhotos - 1) / _options.BatchPhotos;
+        (int Photo, int[][] Captions)[] items = _options.BatchCaptions == 0
+            ? [.. captions.Select((c, photo) => (photo, c))]
+            : [.. captions.SelectMany((c, photo) => c.Select(caption => (photo, new[] { caption })))];
+        int batch = _options.BatchCaptions == 0 ? _options.BatchPhotos : _options.BatchCaptions;
+        int stepsPerEpoch = (items.Length + batch - 1) / batch;
+        double spent = at.Seconds;
+        long began = Stopwatch.GetTimestamp();
         long last = (long)stepsPerEpoch * _options.Epochs;
         long saved = Stopwatch.GetTimestamp(), reported = saved;
         int best = 0;
         int[] order = [];
-        for (long step = at.Step; step < last && !Stale(at, stepsPerEpoch); step++)
+        for (long step = at.Step; step < last && !at.OutOfTime && !Stale(at, stepsPerEpoch); step++)
         {
             int epoch = (int)(step / stepsPerEpoch), inEpoch = (int)(step % stepsPerEpoch);
             if (order.Length == 0 || inEpoch == 0)
             {
-                order = Shuffled(dataset.Train.Count, _options.Seed, epoch);
+                order = Shuffled(items.Length, _options.Seed, epoch);
                 progress.Begin($"epoch {epoch + 1}/{_options.Epochs}", stepsPerEpoch, inEpoch);
                 decoder.train();
             }
-            int[] rows = order[(inEpoch * _options.BatchPhotos)..Math.Min((inEpoch + 1) * _options.BatchPhotos, order.Length)];
+            var rows = order[(inEpoch * batch)..Math.Min((inEpoch + 1) * batch, order.Length)].Select(i => items[i]).ToArray();
             double share = _options.ScheduledSampling * step / last;
-            var (loss, nll, norm) = Step(decoder, adam, features, mirrored, captions, rows, step, share, LearningRate.At(step, stepsPerEpoch, _options));
+            var (loss, nll, norm) = Step(decoder, adam, features, mirrored, rows, step, share, LearningRate.At(step, stepsPerEpoch, _options));
 
             // Adam leaves such a step out, and so do the means; neither can be written as JSON.
             at = double.IsFinite(loss) && double.IsFinite(norm)
                 ? at with { Step = step + 1, LossSum = at.LossSum + loss, NllSum = at.NllSum + nll, Summed = at.Summed + 1, Broken = 0 }
                 : at with { Step = step + 1, Broken = at.Broken + 1 };
+            if (at.Broken == 1)
+                Warn(at, "not_a_number", "The loss is not a number: such steps are left out, and twenty in a row end the run. A lower learningRate or precision float32 may help.");
             if (at.Broken == 20)
                 throw new CollapsedException("The loss is not a number for 20 steps: lower learningRate, or set precision to float32.");
             progress.Advance(1, $"loss {at.Loss:F3}");
@@ -110,26 +146,39 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             {
                 reported = Stopwatch.GetTimestamp();
                 double left = progress.Left.TotalSeconds + (_options.Epochs - epoch - 1) * (stepsPerEpoch / Math.Max(progress.Rate, 1e-9));
-                events.WriteOnce("progress", step + 1, new { step = step + 1, steps = last, epoch = epoch + 1, loss = at.Loss, stepsPerSecond = progress.Rate, secondsLeft = Math.Round(left) });
+                if (events.WriteOnce("progress", step + 1, new { stage = "training", step = step + 1, steps = last, epoch = epoch + 1, loss = at.Loss, stepsPerSecond = progress.Rate, secondsLeft = Math.Round(TimeLeft(left, at)) }))
+                    charts.Add(step + 1, ("loss/step", at.Loss));
             }
 
-            if (inEpoch == stepsPerEpoch - 1)
+            // Only a budget makes a run depend on the clock.
+            if (job.BudgetMinutes is { } minutes)
+                at = at with { Seconds = spent + Stopwatch.GetElapsedTime(began).TotalSeconds, OutOfTime = at.Seconds >= minutes * 60 };
+            bool ends = inEpoch == stepsPerEpoch - 1 || at.OutOfTime;
+            if (ends)
             {
-                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, at, epoch + 1);
+                if (at.OutOfTime)
+                    Warn(at, "out_of_time", $"The budget of {job.BudgetMinutes} minutes is spent in epoch {epoch + 1} of {_options.Epochs}: the best epoch so far is the model.");
+                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, charts, at, epoch + 1, Math.Log(vocabulary.Count));
                 best = at.BestEpoch;
             }
-            if (inEpoch == stepsPerEpoch - 1 || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(saved).TotalSeconds >= _options.CheckpointSeconds)
+            if (ends || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(saved).TotalSeconds >= _options.CheckpointSeconds)
             {
                 Checkpoint.Save(folder, decoder, adam, at);
                 events.WriteOnce("checkpoint", at.Step, new { step = at.Step });
                 saved = Stopwatch.GetTimestamp();
                 if (best > 0)
                     Checkpoint.KeepOnly(folder, best);
+                if (at.Useless is { } advice)
+                    throw new CollapsedException(advice);
                 stop.ThrowIfCancellationRequested();
             }
         }
 
+        Steps = at.Step;
+
         // 4. The best epoch's weights become the model.
+        if (at.Useless is { } why)
+            throw new CollapsedException(why);
         ModelBundle.LoadWeights(decoder, Checkpoint.BestPath(folder, at.BestEpoch));
         return ModelBundle.Save(Path.Combine(folder, "model"), new ModelCard
         {
@@ -137,7 +186,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             Version = job.Version,
             Language = job.Language,
             Decoder = decoder.Options,
-            EncoderSha256 = ModelBundle.FileSha256(encoder),
+            EncoderSha256 = features.SingleVector ? null : ModelBundle.FileSha256(encoder),
             Scores = at.BestScores,
             Training = new Dictionary<string, JsonElement>
             {
@@ -145,21 +194,52 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["captions"] = JsonSerializer.SerializeToElement(captions.Sum(c => c.Length)),
                 ["devPhotos"] = JsonSerializer.SerializeToElement(dataset.Dev.Count),
                 ["epoch"] = JsonSerializer.SerializeToElement(at.BestEpoch),
+                ["baseModel"] = JsonSerializer.SerializeToElement(baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}"),
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
-        }, vocabulary, decoder);
+        }, vocabulary, decoder, baseModel?.EncoderPath);
+    }
+
+    private void CheckBase(ModelCard? card, string encoder)
+    {
+        if (card is null)
+            return;
+        if (!string.Equals(card.Language.Split('-')[0], job.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
+            throw new DatasetException($"The base model '{card.Name}' writes '{card.Language}', the captions are '{job.Language}': both must be of one language.");
+        if (card.EncoderSha256 is { } expected && !string.Equals(expected, ModelBundle.FileSha256(encoder), StringComparison.OrdinalIgnoreCase))
+            throw new DatasetException($"The base model '{card.Name}' was trained on other encoder weights than those that are here.");
+    }
+
+    private static void Copy(CaptionDecoder from, CaptionDecoder to)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var weights = from.state_dict();
+        foreach (var (name, parameter) in to.state_dict())
+            parameter.copy_(weights[name]);
+    }
+
+    private static double UnknownShare(int[][][] captions) =>
+        (double)captions.Sum(p => p.Sum(c => c.Count(w => w == Vocabulary.Unknown))) / captions.Sum(p => p.Sum(c => c.Length));
+
+    private double TimeLeft(double steps, Position at) => job.BudgetMinutes is { } minutes ? Math.Min(steps, Math.Max(0, minutes * 60 - at.Seconds)) : steps;
+
+    private void Warn(Position at, string code, string message)
+    {
+        events.WriteOnce("warning", at.Step, new { step = at.Step, code, message }, code);
+        progress.Say(message);
     }
 
     /// <summary>One update. Everything random is drawn from a generator seeded by the step, so that a resumed run draws the same.</summary>
-    private (double Loss, double Nll, double Norm) Step(CaptionDecoder decoder, Adam adam, FeatureCache features, FeatureCache? mirrored,
-        int[][][] captions, int[] rows, long step, double sampled, double learningRate)
+    private (double Loss, double Nll, double Norm) Step(CaptionDecoder decoder, Adam adam, FeatureSource features, FeatureSource? mirrored,
+        (int Photo, int[][] Captions)[] rows, long step, double sampled, double learningRate)
     {
         using var scope = NewDisposeScope();
         manual_seed(unchecked(_options.Seed * 1_000_003L + step));
         // Each step sees one view; both come up equally often over the epochs.
         var view = mirrored is not null && ((step * 2654435761L >> 16) & 1) == 1 ? mirrored : features;
-        var places = view.Rows(rows).to(TorchRuntime.Device);
-        using var packed = new PackedCaptions([.. rows.Select(r => captions[r])], TorchRuntime.Device);
+        var places = view.Rows([.. rows.Select(r => r.Photo)]).to(TorchRuntime.Device);
+        using var packed = new PackedCaptions([.. rows.Select(r => r.Captions)], TorchRuntime.Device);
         if (sampled > 0)
             ReplaceWithGuesses(decoder, places, packed, sampled);
         var pass = decoder.Forward(places, packed);
@@ -189,29 +269,37 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         packed.ReplaceWords(cat([packed.Words.narrow(0, 0, packed.Rows), replaced]));
     }
 
-    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureCache devFeatures, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Position at, int epoch)
+    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
+        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, double guessing)
     {
         using var average = adam.UseAverage();
-        decoder.eval();
-        Scores scores;
-        using (var frozen = decoder.Freeze(decoder.ComputeType))
-            scores = validation.Run(frozen, new BeamSearchOptions { Width = _options.ValidationBeamWidth, NoRepeatNgram = CaptionOptions.NoRepeatNgram });
-        double devLoss = DevLoss(decoder, devFeatures, devCaptions);
-        var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
-        events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, loss = at.Loss, negativeLogLikelihood = at.Nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples });
-        progress.Say($"epoch {epoch}: loss {at.Loss:F3}  dev nll {devLoss:F3}  {scores}");
-        if (epoch >= 3 && scores.Distinct < 0.02)
-            events.WriteOnce("warning", at.Step, new { step = at.Step, code = "same_captions", message = $"Only {100 * scores.Distinct:F1} % of the dev captions differ: the model says the same of every photo. Check that photos and captions belong together." });
+        var scores = Validate(decoder, validation, devFeatures, devCaptions, dev, tokenizer, charts, at, epoch);
         if (scores.Cider > at.BestCider)
         {
             Checkpoint.SaveBest(folder, decoder, epoch);
             at = at with { BestCider = scores.Cider, BestEpoch = epoch, BestScores = scores.Figures };
         }
-        return at with { LossSum = 0, NllSum = 0, Summed = 0 };
+        return Collapse.Judge(at, scores, guessing, Warn) with { LossSum = 0, NllSum = 0, Summed = 0 };
     }
 
-    private double DevLoss(CaptionDecoder decoder, FeatureCache features, int[][][] captions)
+    private Scores Validate(CaptionDecoder decoder, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
+        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch)
+    {
+        decoder.eval();
+        Scores scores;
+        using (var frozen = decoder.Freeze(decoder.ComputeType))
+            scores = validation.Run(frozen, new BeamSearchOptions { Width = _options.ValidationBeamWidth, NoRepeatNgram = CaptionOptions.NoRepeatNgram });
+        double devLoss = DevLoss(decoder, devFeatures, devCaptions);
+        // Before the first epoch there is no loss of training yet.
+        double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
+        var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
+        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }))
+            charts.Add(at.Step, [("loss/train", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
+        progress.Say($"epoch {epoch}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
+        return scores;
+    }
+
+    private double DevLoss(CaptionDecoder decoder, FeatureSource features, int[][][] captions)
     {
         using var noGrad = no_grad();
         double sum = 0;

@@ -13,8 +13,9 @@ namespace CaptionService.Trainer;
 /// <param name="Verbatim">Share of captions that stand word for word in the training set, 0..1.</param>
 /// <param name="Unended">Captions cut at the greatest length.</param>
 /// <param name="Captions">The captions, one a photo in order, tokenised.</param>
+/// <param name="PhotoCider">CIDEr of each, 0..10; their mean is <paramref name="Cider"/>.</param>
 public sealed record Scores(double[] Bleu, double Cider, double RougeL, double Length, double Distinct, double Verbatim, int Unended,
-    IReadOnlyList<IReadOnlyList<string>> Captions)
+    IReadOnlyList<IReadOnlyList<string>> Captions, IReadOnlyList<double> PhotoCider)
 {
     /// <summary>The figures by name, for events and model cards.</summary>
     public IReadOnlyDictionary<string, double> Figures => new Dictionary<string, double>
@@ -42,7 +43,7 @@ internal sealed class Validation
 {
     private const int Batch = 50;       // photos searched together
 
-    private readonly FeatureCache _features;
+    private readonly FeatureSource _features;
     private readonly IReadOnlyList<string>[][] _references;
     private readonly Cider<string> _cider;
     private readonly HashSet<string> _training;
@@ -53,7 +54,7 @@ internal sealed class Validation
     /// <param name="training">Captions of the training split, tokenised and joined by spaces.</param>
     /// <param name="vocabulary">The model's words.</param>
     /// <param name="tokenizer">The language's.</param>
-    public Validation(IReadOnlyList<CaptionedPhoto> photos, FeatureCache features, HashSet<string> training, Vocabulary vocabulary, Tokenizer tokenizer)
+    public Validation(IReadOnlyList<CaptionedPhoto> photos, FeatureSource features, HashSet<string> training, Vocabulary vocabulary, Tokenizer tokenizer)
     {
         _features = features;
         _references = [.. photos.Select(p => p.Captions.Select(tokenizer.Tokenize).ToArray())];
@@ -83,14 +84,16 @@ internal sealed class Validation
             }
         }
         string[] sentences = [.. captions.Select(c => string.Join(' ', c))];
+        double[] cider = [.. captions.Select((c, i) => _cider.Score(c, _references[i]))];
         return new Scores(
             Bleu.Corpus(captions, _references),
-            captions.Select((c, i) => _cider.Score(c, _references[i])).Average(),
+            cider.Average(),
             captions.Select((c, i) => RougeL.Score(c, _references[i])).Average(),
             captions.Average(c => c.Count),
             (double)sentences.Distinct().Count() / sentences.Length,
             (double)sentences.Count(_training.Contains) / sentences.Length,
             unended,
-            captions);
+            captions,
+            cider);
     }
 }

@@ -1,3 +1,4 @@
+using CaptionService.Api.Models;
 using CaptionService.Captioning;
 
 namespace CaptionService.Api.Captions;
@@ -10,7 +11,7 @@ namespace CaptionService.Api.Captions;
 public sealed record CaptionAnswer(ModelCard Model, IReadOnlyList<Caption> Captions, TimeSpan Queued, CaptionedBatch Batch);
 
 /// <summary>One photo in the queue, with its own way to answer.</summary>
-public sealed class CaptionEntry(Photo photo, CaptionOptions options, long acceptedAt, CancellationToken gone)
+public sealed class CaptionEntry(Photo photo, CaptionOptions options, LoadedModel? model, long acceptedAt, CancellationToken gone)
 {
     // Asynchronous continuations: the worker's thread must never run a caller's code.
     private readonly TaskCompletionSource<CaptionAnswer> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -20,6 +21,9 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, long accep
 
     /// <summary>How to caption it.</summary>
     public CaptionOptions Options { get; } = options;
+
+    /// <summary>The model that answers it, held by the request.</summary>
+    public LoadedModel? Model { get; } = model;
 
     /// <summary>When it was accepted, a <see cref="TimeProvider"/> timestamp.</summary>
     public long AcceptedAt { get; } = acceptedAt;
@@ -41,7 +45,7 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, long accep
 /// All policy of waiting: capacity, deadline, and which photos form the next batch. Knows no model and no HTTP.
 /// </summary>
 /// <remarks>
-/// Requests call <see cref="Caption"/> from any thread; one worker calls <see cref="NextBatch"/>.
+/// Requests call Caption from any thread; one worker calls <see cref="NextBatch"/>.
 /// What waits when the worker is free is its next batch, so batches grow with the load and an idle service adds no delay.
 /// </remarks>
 public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
@@ -62,12 +66,16 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
     /// <returns>One answer for each photo, in their order.</returns>
     /// <exception cref="ProblemException">The queue is full (at once), the deadline passed, or the batch failed.</exception>
     /// <exception cref="OperationCanceledException">The caller left.</exception>
-    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, CancellationToken aborted)
+    public Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, CancellationToken aborted) =>
+        Caption(photos, search, null, aborted);
+
+    /// <summary>The same, answered by a model that the caller holds.</summary>
+    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, LoadedModel? model, CancellationToken aborted)
     {
         using var deadline = new CancellationTokenSource(options.Deadline, time);
         using var gone = CancellationTokenSource.CreateLinkedTokenSource(aborted, deadline.Token);
         long now = time.GetTimestamp();
-        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, now, gone.Token))];
+        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, model, now, gone.Token))];
         Accept(entries);
         try
         {

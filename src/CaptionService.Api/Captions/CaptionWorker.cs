@@ -14,8 +14,8 @@ public delegate CaptionedBatch CaptionBatch(IReadOnlyList<Photo> photos, IReadOn
 public delegate CaptionBatch CaptionBatchWrapper(CaptionBatch caption);
 
 /// <summary>
-/// The one owner of the model: loads it, warms it up, and answers batch after batch on a thread of its own,
-/// because tensors and their scopes belong to the thread that made them.
+/// The one that runs the models: answers batch after batch on a thread of its own, each photo with the model that its
+/// request took when it came, so a swap between two batches needs nothing here.
 /// </summary>
 public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleService
 {
@@ -24,7 +24,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC");
 
     private readonly CaptionQueue _queue;
-    private readonly ActiveModels _models;
+    private readonly ModelRegistry _models;
     private readonly Readiness _readiness;
     private readonly CaptionMetrics _metrics;
     private readonly CaptioningOptions _options;
@@ -38,7 +38,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     private int _partSize;
 
     /// <summary>Takes what the container has.</summary>
-    public CaptionWorker(CaptionQueue queue, ActiveModels models, Readiness readiness, CaptionMetrics metrics, IOptions<CaptioningOptions> options,
+    public CaptionWorker(CaptionQueue queue, ModelRegistry models, Readiness readiness, CaptionMetrics metrics, IOptions<CaptioningOptions> options,
         CaptionBatchWrapper wrapper, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<CaptionWorker> logger)
     {
         (_queue, _models, _readiness, _metrics, _options) = (queue, models, readiness, metrics, options.Value);
@@ -79,17 +79,19 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         {
             long started = _time.GetTimestamp();
             TorchRuntime.Configure();
-            using Captioner captioner = Captioner.Load(_options.ModelFolder);
-            captioner.Caption([Photo.Decode(WarmUpPhoto)], [new CaptionOptions()]);
-            _models.Activate(captioner.Model);
-            _readiness.Ready();
-            Log.Ready(_logger, captioner.Model.Name, captioner.Model.Version, _time.GetElapsedTime(started).TotalSeconds);
-
-            CaptionBatch caption = _wrapper(captioner.Caption);
+            // Blocking is right here and below: the thread is the worker's own.
+            using (ModelHold first = _models.Open(stopping).GetAwaiter().GetResult())
+            {
+                first.Model.WarmUp(Photo.Decode(WarmUpPhoto));
+                _readiness.Ready();
+                Log.Ready(_logger, first.Model.Card.Name, first.Model.Card.Version, _time.GetElapsedTime(started).TotalSeconds);
+            }
             while (true)
             {
-                // Blocking is right here: the thread is the worker's own.
-                Answer(_queue.NextBatch(stopping).GetAwaiter().GetResult(), caption, captioner.Model);
+                foreach (IGrouping<LoadedModel?, CaptionEntry> photos in _queue.NextBatch(stopping).GetAwaiter().GetResult().GroupBy(entry => entry.Model))
+                {
+                    Answer(photos.ToArray(), photos.Key);
+                }
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -101,6 +103,23 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
             Log.CannotServe(_logger, _options.ModelFolder, failure);
             Environment.ExitCode = 1;
             _lifetime.StopApplication();
+        }
+    }
+
+    // An encoder pass for each model, even where they share the encoder: a photo costs the same in a batch of any size.
+    private void Answer(ArraySegment<CaptionEntry> batch, LoadedModel? model)
+    {
+        if (model?.TryHold() != true)
+        {
+            return;                     // every request that held it is gone
+        }
+        try
+        {
+            Answer(batch, model.Caption, model.Card);
+        }
+        finally
+        {
+            model.Release();
         }
     }
 

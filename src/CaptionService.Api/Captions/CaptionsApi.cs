@@ -45,22 +45,23 @@ public static class CaptionsApi
         }
     }
 
-    private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionQueue queue, ActiveModels models, IDiagnosticContext log, CancellationToken aborted)
+    private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionQueue queue, ModelRegistry models, IDiagnosticContext log, CancellationToken aborted)
     {
         using IDisposable accepted = readiness.Accept();
         CaptionRequest request = await reader.Read(http.Request, aborted);
         log.Set("Photos", request.Photos.Count);
 
         RequestedOptions options = RequestedOptions.Parse(request.Options);
-        ModelCard model = options.Model is null ? models.All[0] : models.Find(options.Model)
-            ?? throw new ProblemException(ProblemTable.ModelNotFound, $"The option model is '{options.Model}'.");
+        // The model that is active now answers, whatever is activated while the photos wait.
+        using ModelHold hold = await models.Hold(options.Model, aborted);
+        ModelCard model = hold.Model.Card;
         if (request.Photos is [{ Rejection: { } rejection }])
         {
             throw rejection;
         }
 
         Photo[] photos = [.. request.Photos.Select(uploaded => uploaded.Photo).OfType<Photo>()];
-        IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, aborted);
+        IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, hold.Model, aborted);
 
         var timings = CaptionTimings.Of(answers);
         log.Set("QueueMs", timings.QueueMs);
@@ -73,8 +74,7 @@ public static class CaptionsApi
         PhotoResult[] results = [.. request.Photos.Select(uploaded => uploaded.Photo is { } photo
             ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), options)
             : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
-        ModelCard used = answers.Count > 0 ? answers[0].Model : model;
-        return TypedResults.Ok(new CaptionsResponse(new ModelReference(used.Name, used.Version, used.Digest), results, timings));
+        return TypedResults.Ok(new CaptionsResponse(new ModelReference(model.Name, model.Version, model.Digest), results, timings));
     }
 }
 

@@ -93,7 +93,7 @@ internal sealed class CaptionsOperation : IOperationFilter
         options[RequestedOptions.ModelName] = new OpenApiSchema
         {
             Type = JsonSchemaType.String,
-            Description = "Name of the model, one of `GET /models`. Default: the first of them.",
+            Description = "Which of `GET /models` answers: `name` (its active version, else its newest) or `name@version`. Default: the active model.",
         };
         options[RequestedOptions.IncludeName] = new OpenApiSchema
         {

@@ -74,12 +74,14 @@ namespace CaptionService.Api.Migrations
                     Digest = table.Column<string>(nullable: false),
                     Language = table.Column<string>(nullable: false),
                     Scores = table.Column<string>(nullable: false),
+                    Card = table.Column<string>(nullable: false),
                     JobId = table.Column<string>(nullable: true),
                     DatasetId = table.Column<string>(nullable: true),
                     CreatedAt = table.Column<long>(nullable: false),
                     Active = table.Column<bool>(nullable: false),
                     ActivatedAt = table.Column<long>(nullable: true),
-                    Folder = table.Column<string>(nullable: false)
+                    Folder = table.Column<string>(nullable: false),
+                    DeletedAt = table.Column<long>(nullable: true)
                 },
                 constraints: table =>
                 {

@@ -89,9 +89,14 @@ namespace CaptionService.Api.Migrations
 
                     b.Property<bool>("Active");
 
+                    b.Property<string>("Card")
+                        .IsRequired();
+
                     b.Property<long>("CreatedAt");
 
                     b.Property<string>("DatasetId");
+
+                    b.Property<long?>("DeletedAt");
 
                     b.Property<string>("Digest")
                         .IsRequired();

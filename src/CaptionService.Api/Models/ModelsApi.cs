@@ -1,35 +1,131 @@
+using System.IO.Compression;
 using System.Text.Json;
 using CaptionService.Captioning;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Models;
 
-/// <summary>What captions the photos.</summary>
+/// <summary>What captions the photos: versions, and which of them is in service.</summary>
 public static class ModelsApi
 {
-    /// <summary>Registers <see cref="ActiveModels"/>.</summary>
-    public static IServiceCollection AddModels(this IServiceCollection services) => services.AddSingleton<ActiveModels>();
+    internal const string UploadName = "PostModel";
 
-    /// <summary>Maps <c>GET /models</c> and <c>GET /models/{name}</c>.</summary>
+    /// <summary>Registers the registry and what is loaded of it.</summary>
+    public static IServiceCollection AddModels(this IServiceCollection services)
+    {
+        services.AddOptions<ModelsOptions>().BindConfiguration(ModelsOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<ActiveModels>();
+        return services.AddSingleton<ModelRegistry>();
+    }
+
+    /// <summary>Maps <c>/models</c>.</summary>
     public static void MapModels(this IEndpointRouteBuilder routes)
     {
         RouteGroupBuilder models = routes.MapGroup("/models").WithTags("Models");
-        models.MapGet("/", Ok<ModelsResponse> (ActiveModels active) => TypedResults.Ok(new ModelsResponse([.. active.All.Select(ModelResponse.Of)])))
-            .WithName("GetModels").WithSummary("The models that are loaded, the default first");
-        models.MapGet("/{name}", Ok<ModelResponse> (string name, ActiveModels active) =>
-                TypedResults.Ok(ModelResponse.Of(active.Find(name) ?? throw new ProblemException(ProblemTable.ModelNotFound, $"No model is named '{name}'."))))
-            .WithName("GetModel").WithSummary("One model: its version, sizes and scores")
+
+        models.MapGet("/", Ok<ModelsResponse> (ModelRegistry registry) => TypedResults.Ok(new ModelsResponse(
+                [.. registry.All.GroupBy(model => model.Card.Name).Select(versions => ModelResponse.Of(versions, registry)).OrderByDescending(model => model.Default)])))
+            .WithName("GetModels").WithSummary("The models, the one that answers first")
+            .WithDescription("Of each model the version that is active, or else the newest, and a list of all versions. Empty while the first model loads.");
+
+        models.MapGet("/{name}", Ok<ModelResponse> (string name, ModelRegistry registry) =>
+                TypedResults.Ok(ModelResponse.Of(registry.All.Where(model => model.Card.Name == registry.Find(name).Card.Name), registry)))
+            .WithName("GetModel").WithSummary("One model: its versions, sizes and scores")
             .ProducesProblem(404);
+
+        models.MapPost("/", Upload)
+            .WithName(UploadName).WithSummary("Adds a version from a zip of a bundle")
+            .WithDescription("The zip holds `model.json`, `vocabulary.txt`, `decoder.safetensors` and, where the encoder was fine-tuned, `encoder.safetensors`, as the trainer writes them and "
+                + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
+                + "the version the next of that name. It is not active until it is activated.")
+            .ProducesProblem(400).ProducesProblem(408).ProducesProblem(413).ProducesProblem(422).ProducesProblem(503).ProducesProblem(507);
+
+        models.MapPost("/{name}/versions/{version:int:min(1)}/activate", async Task<Ok<ModelVersionResponse>> (string name, int version, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
+            {
+                readiness.ThrowIfNotReady();
+                return TypedResults.Ok(ModelVersionResponse.Of(await registry.Activate(name, version, aborted)));
+            })
+            .WithName("ActivateModel").WithSummary("Puts a version into service, without a gap")
+            .WithDescription("The model is loaded and warmed up beside the one that answers, which takes a second or two; then requests that come take the new one, and those that came before "
+                + "are answered by the old one. One version is active for each language. If it cannot be loaded, the old one stays and the problem says why. Survives a restart.")
+            .ProducesProblem(404).ProducesProblem(422).ProducesProblem(503);
+
+        models.MapPost("/{name}/rollback", async Task<Ok<ModelVersionResponse>> (string name, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
+            {
+                readiness.ThrowIfNotReady();
+                return TypedResults.Ok(ModelVersionResponse.Of(await registry.Rollback(name, aborted)));
+            })
+            .WithName("RollbackModel").WithSummary("Puts back the version that was active before")
+            .WithDescription("`name` is the active model's; what was active before it may have another name. Doing it again goes one further back.")
+            .ProducesProblem(404).ProducesProblem(409).ProducesProblem(422).ProducesProblem(503);
+
+        models.MapGet("/{name}/versions/{version:int:min(1)}/download", Download)
+            .WithName("DownloadModel").WithSummary("The bundle of a version, as a zip")
+            .Produces<Stream>(200, "application/zip").ProducesProblem(404);
+
+        models.MapDelete("/{name}/versions/{version:int:min(1)}", async Task<NoContent> (string name, int version, ModelRegistry registry, CancellationToken aborted) =>
+            {
+                await registry.Delete(name, version, aborted);
+                return TypedResults.NoContent();
+            })
+            .WithName("DeleteModel").WithSummary("Deletes a version that is not active")
+            .WithDescription("Its number is not given again. The model that comes with the product cannot be deleted.")
+            .ProducesProblem(404).ProducesProblem(409);
+    }
+
+    private static async Task<Created<ModelVersionResponse>> Upload(HttpRequest request, ModelRegistry registry, Readiness readiness, IOptions<ModelsOptions> options, IOptions<StorageOptions> storage, CancellationToken aborted)
+    {
+        readiness.ThrowIfNotReady();
+        string folder = await ModelUpload.Read(request, storage.Value.Temporary, options.Value.MaxUploadBytes, aborted);
+        try
+        {
+            RegisteredModel model = await registry.Register(folder, jobId: null, datasetId: null, aborted);
+            return TypedResults.Created($"/models/{model.Card.Name}", ModelVersionResponse.Of(model));
+        }
+        finally
+        {
+            ModelRegistry.Remove(folder);       // nothing is left there where it was taken
+        }
+    }
+
+    private static PushStreamHttpResult Download(string name, int version, ModelRegistry registry, HttpContext http, CancellationToken aborted)
+    {
+        // The end of each packed file is written without waiting; the rest is not.
+        http.Features.GetRequiredFeature<IHttpBodyControlFeature>().AllowSynchronousIO = true;
+        RegisteredModel model = registry.Find(name, version);
+        string[] files = [ModelBundle.CardFile, .. model.Card.Files.Keys];
+        FileStream[] open = [.. files.Select(file => File.OpenRead(Path.Combine(model.Folder, file)))];      // a version that is deleted meanwhile is still sent whole
+        return TypedResults.Stream(Send, "application/zip", $"{name}-{version}.zip");
+
+        async Task Send(Stream body)
+        {
+            try
+            {
+                await using ZipArchive zip = await ZipArchive.CreateAsync(body, ZipArchiveMode.Create, leaveOpen: true, entryNameEncoding: null, aborted);
+                foreach ((string file, FileStream content) in files.Zip(open))
+                {
+                    await using Stream entry = await zip.CreateEntry(file, CompressionLevel.Fastest).OpenAsync(aborted);
+                    await content.CopyToAsync(entry, aborted);
+                }
+            }
+            finally
+            {
+                Array.ForEach(open, file => file.Dispose());
+            }
+        }
     }
 }
 
 /// <summary>Answer of <c>GET /models</c>.</summary>
-/// <param name="Models">The models that are loaded, the default first; empty while it loads.</param>
+/// <param name="Models">The models, the one that answers first; empty while it loads.</param>
 public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models);
 
-/// <summary>One model.</summary>
+/// <summary>One model: the version that <c>model=name</c> means, and all versions.</summary>
 /// <param name="Name">Its name.</param>
-/// <param name="Version">1, 2, 3, … within the name.</param>
+/// <param name="Default">Whether it answers when no model is asked for.</param>
+/// <param name="Version">The version that is active, or else the newest.</param>
 /// <param name="Digest">SHA-256 of its <c>model.json</c>, which names every file's own.</param>
 /// <param name="Language">Language of the captions (BCP 47).</param>
 /// <param name="Architecture">The decoder's network: <c>show-and-tell</c>, <c>show-attend-and-tell</c> or <c>top-down</c>.</param>
@@ -37,9 +133,35 @@ public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models);
 /// <param name="VocabularySize">Words it knows, four special ones included.</param>
 /// <param name="Scores">Scores on the development split: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</param>
 /// <param name="Training">How it was trained, as the trainer wrote it.</param>
-public sealed record ModelResponse(string Name, int Version, string Digest, string Language, string Architecture, bool Attends, int VocabularySize,
-    IReadOnlyDictionary<string, double> Scores, IReadOnlyDictionary<string, JsonElement> Training)
+/// <param name="Versions">All versions, the oldest first.</param>
+public sealed record ModelResponse(string Name, bool Default, int Version, string Digest, string Language, string Architecture, bool Attends, int VocabularySize,
+    IReadOnlyDictionary<string, double> Scores, IReadOnlyDictionary<string, JsonElement> Training, IReadOnlyList<ModelVersionResponse> Versions)
 {
-    internal static ModelResponse Of(ModelCard card) => new(card.Name, card.Version, card.Digest, card.Language,
-        card.Decoder.Architecture, card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training);
+    internal static ModelResponse Of(IEnumerable<RegisteredModel> versions, ModelRegistry registry)
+    {
+        RegisteredModel[] all = [.. versions];
+        RegisteredModel shown = all.FirstOrDefault(model => model.Active) ?? all[^1];
+        ModelCard card = shown.Card;
+        return new ModelResponse(card.Name, shown.Reference == registry.Default?.Reference, card.Version, card.Digest, card.Language, card.Decoder.Architecture,
+            card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training, [.. all.Select(ModelVersionResponse.Of)]);
+    }
+}
+
+/// <summary>One version of a model.</summary>
+/// <param name="Name">Name of the model.</param>
+/// <param name="Version">1, 2, 3, … within the name.</param>
+/// <param name="Digest">SHA-256 of its <c>model.json</c>, which names every file's own.</param>
+/// <param name="Language">Language of the captions (BCP 47).</param>
+/// <param name="Scores">Scores on the development split of what it was trained on: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</param>
+/// <param name="Job">The training job that made it; null when it was uploaded or came with the product.</param>
+/// <param name="Dataset">The data set it was trained on; null when that is not one of this service's.</param>
+/// <param name="Shipped">Whether it came with the product.</param>
+/// <param name="CreatedAt">When it was registered (UTC).</param>
+/// <param name="Active">Whether it answers for its language.</param>
+/// <param name="ActivatedAt">When it last became active (UTC); null when never, or when it was rolled back.</param>
+public sealed record ModelVersionResponse(string Name, int Version, string Digest, string Language, IReadOnlyDictionary<string, double> Scores,
+    string? Job, string? Dataset, bool Shipped, DateTimeOffset CreatedAt, bool Active, DateTimeOffset? ActivatedAt)
+{
+    internal static ModelVersionResponse Of(RegisteredModel model) => new(model.Card.Name, model.Card.Version, model.Card.Digest, model.Card.Language, model.Card.Scores,
+        model.JobId, model.DatasetId, model.Shipped, model.CreatedAt, model.Active, model.ActivatedAt);
 }

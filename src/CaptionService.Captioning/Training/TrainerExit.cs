@@ -23,4 +23,10 @@ public static class TrainerExit
 
     /// <summary>Something unforeseen; the log says what.</summary>
     public const int Failed = 104;
+
+    /// <summary>A later attempt has the folder: this one wrote nothing more.</summary>
+    public const int Superseded = 105;
+
+    /// <summary>The disk is full: once there is room, the same command goes on from the last checkpoint.</summary>
+    public const int DiskFull = 106;
 }

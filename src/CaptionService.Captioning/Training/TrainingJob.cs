@@ -20,10 +20,16 @@ public sealed record TrainingJob
     /// <summary>How to train.</summary>
     public TrainingOptions Options { get; init; } = new();
 
+    /// <summary>Folder of the model to start from: its words and weights; null: from nothing.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Minutes of training and validation, the encoding of the photos not counted; then the best so far is the model. null: no limit.</summary>
+    public double? BudgetMinutes { get; init; }
+
     /// <summary>Folder of the feature cache; jobs over the same photos may share one.</summary>
     public string Features { get; init; } = "features";
 
-    /// <summary>Number of this attempt; a result carries it.</summary>
+    /// <summary>Number of this attempt; a result carries it. Where the folder's file <c>attempt</c> holds a greater one, this attempt writes nothing more.</summary>
     public int Attempt { get; init; } = 1;
 
     /// <summary>Camel case, unknown members refused: a misspelt option is an error, not a default.</summary>

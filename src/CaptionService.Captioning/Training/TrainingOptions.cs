@@ -4,6 +4,14 @@ using System.Reflection;
 
 namespace CaptionService.Captioning.Training;
 
+/// <summary>What an option counts.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class UnitAttribute(string name) : Attribute
+{
+    /// <summary>In the plural: seconds, epochs.</summary>
+    public string Name { get; } = name;
+}
+
 /// <summary>Every option of a training run: default, range and unit, once. Part of <c>job.json</c>.</summary>
 public sealed record TrainingOptions
 {
@@ -12,35 +20,39 @@ public sealed record TrainingOptions
     public string Architecture { get; init; } = "top-down";
 
     /// <summary>Size of a word vector.</summary>
-    [Range(8, 4096), Description("Size of a word vector.")]
+    [Range(8, 4096), Description("Size of a word vector."), Unit("values")]
     public int Embedding { get; init; } = 384;
 
     /// <summary>Units of each LSTM.</summary>
-    [Range(8, 4096), Description("Units of each LSTM.")]
+    [Range(8, 4096), Description("Units of each LSTM."), Unit("units")]
     public int Hidden { get; init; } = 512;
 
     /// <summary>Heads of top-down's attention.</summary>
-    [Range(1, 64), Description("Attention heads (top-down); must divide the hidden units.")]
+    [Range(1, 64), Description("Attention heads (top-down); must divide the hidden units."), Unit("heads")]
     public int Heads { get; init; } = 8;
 
     /// <summary>Units of show-attend-and-tell's attention.</summary>
-    [Range(8, 4096), Description("Attention units (show-attend-and-tell).")]
+    [Range(8, 4096), Description("Attention units (show-attend-and-tell)."), Unit("units")]
     public int Attention { get; init; } = 384;
 
     /// <summary>A word must be seen this often in the training captions to be learnt.</summary>
-    [Range(1, 1000), Description("Times a word must be seen in the training captions to be learnt.")]
+    [Range(1, 1000), Description("Times a word must be seen in the training captions to be learnt."), Unit("occurrences")]
     public int MinWordCount { get; init; } = 4;
 
     /// <summary>Words of a training caption beyond this many are cut.</summary>
-    [Range(4, 200), Description("Words of a training caption that are used; the rest is cut.")]
+    [Range(4, 200), Description("Words of a training caption that are used; the rest is cut."), Unit("words")]
     public int MaxCaptionWords { get; init; } = 24;
 
     /// <summary>Photos of a step; each brings all its captions.</summary>
-    [Range(1, 1024), Description("Photos of a training step; each brings all its captions.")]
+    [Range(1, 1024), Description("Photos of a training step; each brings all its captions."), Unit("photos")]
     public int BatchPhotos { get; init; } = 32;
 
+    /// <summary>Captions of a step, whichever photos they belong to; 0: by photos.</summary>
+    [Range(0, 4096), Description("Captions of a training step, drawn one by one from all photos; 0 = by photos (batchPhotos)."), Unit("captions")]
+    public int BatchCaptions { get; init; }
+
     /// <summary>Passes over the training photos.</summary>
-    [Range(1, 1000), Description("Passes over the training photos.")]
+    [Range(1, 1000), Description("Passes over the training photos."), Unit("epochs")]
     public int Epochs { get; init; } = 12;
 
     /// <summary>Largest learning rate.</summary>
@@ -48,7 +60,7 @@ public sealed record TrainingOptions
     public double LearningRate { get; init; } = 8e-4;
 
     /// <summary>Steps over which the learning rate grows to its largest.</summary>
-    [Range(0, 1_000_000), Description("Steps over which the learning rate grows to its largest.")]
+    [Range(0, 1_000_000), Description("Steps over which the learning rate grows to its largest."), Unit("steps")]
     public int WarmupSteps { get; init; } = 200;
 
     /// <summary>How the learning rate falls: cosine, or exponential as in the tutorial.</summary>
@@ -56,7 +68,7 @@ public sealed record TrainingOptions
     public string Schedule { get; init; } = "cosine";
 
     /// <summary>Cosine: share of the largest rate left at the end.</summary>
-    [Range(0.0, 1.0), Description("Cosine: share of the largest rate left at the end.")]
+    [Range(0.0, 1.0), Description("Cosine: share of the largest rate left at the end."), Unit("share")]
     public double FinalLearningRate { get; init; } = 0.03;
 
     /// <summary>Exponential: factor per <see cref="DecayEpochs"/>.</summary>
@@ -64,7 +76,7 @@ public sealed record TrainingOptions
     public double DecayRate { get; init; } = 0.95;
 
     /// <summary>Exponential: epochs in which the rate falls by <see cref="DecayRate"/>.</summary>
-    [Range(0.01, 1000.0), Description("Exponential: epochs in which the rate falls by decayRate.")]
+    [Range(0.01, 1000.0), Description("Exponential: epochs in which the rate falls by decayRate."), Unit("epochs")]
     public double DecayEpochs { get; init; } = 1;
 
     /// <summary>Adam's β1.</summary>
@@ -80,15 +92,15 @@ public sealed record TrainingOptions
     public double GradientNorm { get; init; } = 1;
 
     /// <summary>Probability mass spread over all words.</summary>
-    [Range(0.0, 0.9), Description("Label smoothing: probability mass spread over all words.")]
+    [Range(0.0, 0.9), Description("Label smoothing: probability mass spread over all words."), Unit("share")]
     public double LabelSmoothing { get; init; } = 0.1;
 
     /// <summary>Share of word vectors' and outputs' values dropped.</summary>
-    [Range(0.0, 0.9), Description("Share of the word vectors' and outputs' values dropped.")]
+    [Range(0.0, 0.9), Description("Share of the word vectors' and outputs' values dropped."), Unit("share")]
     public double Dropout { get; init; } = 0.4;
 
     /// <summary>Share of words read from the model's own guesses in the last epoch; grows from 0.</summary>
-    [Range(0.0, 1.0), Description("Scheduled sampling: share of words read from the model's own guesses at the end; grows from 0.")]
+    [Range(0.0, 1.0), Description("Scheduled sampling: share of words read from the model's own guesses at the end; grows from 0."), Unit("share")]
     public double ScheduledSampling { get; init; }
 
     /// <summary>Decay a step of the exponential average of the weights that is validated and saved; 0 = the weights themselves.</summary>
@@ -100,11 +112,11 @@ public sealed record TrainingOptions
     public bool Mirror { get; init; }
 
     /// <summary>Epochs without a better dev CIDEr before the run stops early.</summary>
-    [Range(1, 1000), Description("Epochs without a better dev CIDEr before the run stops early.")]
+    [Range(1, 1000), Description("Epochs without a better dev CIDEr before the run stops early."), Unit("epochs")]
     public int Patience { get; init; } = 4;
 
     /// <summary>Beam width of the validation's search.</summary>
-    [Range(1, 16), Description("Beam width of the validation's search.")]
+    [Range(1, 16), Description("Beam width of the validation's search."), Unit("hypotheses")]
     public int ValidationBeamWidth { get; init; } = 3;
 
     /// <summary>Matrix products: auto (measured), float32 or bfloat16.</summary>
@@ -112,7 +124,7 @@ public sealed record TrainingOptions
     public string Precision { get; init; } = "auto";
 
     /// <summary>Seconds between checkpoints; one is also written after each epoch.</summary>
-    [Range(1, 86_400), Description("Seconds between checkpoints.")]
+    [Range(1, 86_400), Description("Seconds between checkpoints."), Unit("seconds")]
     public int CheckpointSeconds { get; init; } = 120;
 
     /// <summary>Seed of weights, order, dropout and sampling.</summary>

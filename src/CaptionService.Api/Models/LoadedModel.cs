@@ -1,0 +1,74 @@
+using CaptionService.Api.Captions;
+using CaptionService.Captioning;
+
+namespace CaptionService.Api.Models;
+
+/// <summary>
+/// A model in memory. <see cref="ActiveModels"/>, every request that it is to answer and the worker while it runs hold it;
+/// whoever lets go last frees its weights, so a swap takes nothing from a request in flight.
+/// </summary>
+public sealed class LoadedModel
+{
+    private readonly Captioner _captioner;
+    private int _holders = 1;
+
+    internal LoadedModel(Captioner captioner, ModelCard card, CaptionBatchWrapper wrapper)
+    {
+        _captioner = captioner;
+        Card = card;
+        Caption = wrapper(captioner.Caption);
+    }
+
+    /// <summary>Which model, under the version that the registry gave it.</summary>
+    public ModelCard Card { get; }
+
+    /// <summary>Captions a batch; on the worker's thread only.</summary>
+    public CaptionBatch Caption { get; }
+
+    /// <summary>Captions one photo to nobody, past what tests put round the model.</summary>
+    internal void WarmUp(Photo photo) => _captioner.Caption([photo], [new CaptionOptions()]);
+
+    /// <summary>Keeps the weights until <see cref="Release"/>.</summary>
+    /// <returns>False when they are gone already.</returns>
+    public bool TryHold()
+    {
+        int holders = Volatile.Read(ref _holders);
+        while (holders > 0)
+        {
+            int found = Interlocked.CompareExchange(ref _holders, holders + 1, holders);
+            if (found == holders)
+            {
+                return true;
+            }
+            holders = found;
+        }
+        return false;
+    }
+
+    /// <summary>Lets go.</summary>
+    public void Release()
+    {
+        if (Interlocked.Decrement(ref _holders) == 0)
+        {
+            _captioner.Dispose();
+        }
+    }
+}
+
+/// <summary>A request's hold on a model; dispose it when the request is answered.</summary>
+public sealed class ModelHold(LoadedModel model) : IDisposable
+{
+    private int _released;
+
+    /// <summary>The model.</summary>
+    public LoadedModel Model { get; } = model;
+
+    /// <inheritdoc />
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _released, 1) == 0)
+        {
+            Model.Release();
+        }
+    }
+}

@@ -1,0 +1,34 @@
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>The features of a split's photos: computed and cached (<see cref="FeatureCache"/>), or given with the data set.</summary>
+public abstract class FeatureSource : IDisposable
+{
+    /// <summary>Values of one feature vector.</summary>
+    public abstract int Size { get; }
+
+    /// <summary>Whether a photo is one vector instead of 196 places.</summary>
+    public abstract bool SingleVector { get; }
+
+    /// <summary>Opens what the data set has: its own features, or those of its photos, computed where they are not there yet.</summary>
+    /// <param name="dataset">The data set.</param>
+    /// <param name="photos">One of its splits; order = rows.</param>
+    /// <param name="folder">Where the caches are.</param>
+    /// <param name="encoderPath">Weights of the encoder.</param>
+    /// <param name="mirrored">Whether the photos are seen mirrored; given features are the same either way.</param>
+    /// <param name="progress">Called after each block.</param>
+    /// <param name="stop">Ends the pass after the block under way.</param>
+    /// <exception cref="DatasetException">A photo cannot be read, or has no features.</exception>
+    public static FeatureSource Open(Dataset dataset, IReadOnlyList<CaptionedPhoto> photos, string folder, string encoderPath, bool mirrored, Progress progress, CancellationToken stop) =>
+        dataset.FeaturesFile is { } file
+            ? PrecomputedFeatures.Open(file, photos)
+            : FeatureCache.Open(folder, photos, encoderPath, mirrored, progress, stop);
+
+    /// <summary>Rows as a tensor.</summary>
+    /// <returns>(N, 196, 512) float16, or (N, F) in the file's type; on the CPU, the caller's.</returns>
+    public abstract Tensor Rows(IReadOnlyList<int> rows);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+}

@@ -1,0 +1,344 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Tests;
+using TorchSharp;
+
+namespace CaptionService.Api.Tests.Models;
+
+public sealed class ModelsTests(ModelService service) : IClassFixture<ModelService>
+{
+    private const string Shipped = "flickr8k-en";
+
+    private Task<Answer> Reset() => service.Activate(Shipped, 1);
+
+    [Fact]
+    public async Task The_shipped_model_is_version_1_and_cannot_be_deleted()
+    {
+        await Reset();
+        JsonNode model = (await Answer.Get(service.Client, "/models/" + Shipped)).Body;
+
+        JsonNode version = model["versions"]![0]!;
+        Assert.Equal(1, (int)version["version"]!);
+        Assert.True((bool)version["shipped"]! && (bool)version["active"]!);
+        Assert.Equal(409, await service.Delete(Shipped, 1));
+        var (other, _) = await service.Add(1);
+        await service.Activate("small", other);
+        Assert.Equal(409, await service.Delete(Shipped, 1));
+        await Reset();
+    }
+
+    [Fact]
+    public async Task An_upload_becomes_the_next_version_and_answers_when_it_is_asked_for_or_activated()
+    {
+        await Reset();
+        var (first, _) = await service.Add(2);
+        var (second, digest) = await service.Add(3);
+
+        Assert.Equal(first + 1, second);
+        Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption($"?model=small@{first}")));
+        Assert.Equal($"small@{second}", ModelService.MadeBy(await service.Caption("?model=small")));        // none is active: the newest
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
+
+        Answer activated = await service.Activate("small", first);
+        Assert.True((bool)activated.Body["active"]!, activated.Body.ToJsonString());
+        Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption()));
+        Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption("?model=small")));
+        Assert.Equal($"small@{first}", await service.Active());
+        Assert.Equal(digest, (string?)(await service.Caption($"?model=small@{second}")).Body["model"]!["digest"]);
+
+        (await service.Caption("?model=small@999")).IsProblem(404, "model_not_found");
+        (await service.Caption("?model=small@x")).IsProblem(404, "model_not_found");
+        (await service.Activate("small", 999)).IsProblem(404, "model_not_found");
+    }
+
+    [Fact]
+    public async Task Rollback_goes_back_step_by_step_and_then_says_that_there_is_nothing()
+    {
+        await Reset();
+        var (first, _) = await service.Add(4);
+        var (second, _) = await service.Add(5);
+        await service.Activate("small", first);
+        await service.Activate("small", second);
+
+        Assert.Equal(first, (int)(await service.Post("/models/small/rollback")).Body["version"]!);
+        Assert.Equal(Shipped, (string?)(await service.Post("/models/small/rollback")).Body["name"]);
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
+        (await service.Post("/models/small/rollback")).IsProblem(409, "no_earlier_model");
+        (await service.Post("/models/none/rollback")).IsProblem(404, "model_not_found");
+    }
+
+    [Fact]
+    public async Task The_active_version_cannot_be_deleted_and_a_number_is_never_given_twice()
+    {
+        await Reset();
+        var (version, _) = await service.Add(6);
+        await service.Activate("small", version);
+        Assert.Equal(409, await service.Delete("small", version));
+        await Reset();
+
+        Assert.Equal(204, await service.Delete("small", version));
+
+        Assert.False(Directory.Exists(service.FolderOf("small", version)));
+        Assert.Equal(404, await service.Delete("small", version));
+        (await service.Caption($"?model=small@{version}")).IsProblem(404, "model_not_found");
+        Assert.Equal(version + 1, (await service.Add(6)).Version);
+    }
+
+    [Fact]
+    public async Task What_is_downloaded_can_be_uploaded_and_has_the_same_weights()
+    {
+        var (version, digest) = await service.Add(7, "show-attend-and-tell");
+        using HttpResponseMessage response = await service.Client.GetAsync($"/models/small/versions/{version}/download", Service.Cancellation);
+
+        Assert.Equal("application/zip", response.Content.Headers.ContentType?.MediaType);
+        Assert.Equal($"small-{version}.zip", response.Content.Headers.ContentDisposition?.FileName);
+        byte[] zip = await response.Content.ReadAsByteArrayAsync(Service.Cancellation);
+        Answer again = await service.Upload(zip);
+
+        Assert.Equal(201, again.Status);
+        Assert.Equal(digest, (string?)again.Body["digest"]);
+        int copy = (int)again.Body["version"]!;
+        foreach (string file in Directory.GetFiles(service.FolderOf("small", version)))
+        {
+            Assert.Equal(ModelBundle.FileSha256(file), ModelBundle.FileSha256(Path.Combine(service.FolderOf("small", copy), Path.GetFileName(file))));
+        }
+        using var form = new MultipartFormDataContent { { new ByteArrayContent(zip), "bundle", "small.zip" } };
+        Assert.Equal(copy + 1, (int)(await Answer.To(service.Client, "/models", form)).Body["version"]!);
+        Assert.Equal(404, (await Answer.Get(service.Client, "/models/small/versions/999/download")).Status);
+    }
+
+    [Fact]
+    public async Task A_zip_of_the_folder_itself_is_taken_too() =>
+        Assert.Equal(201, (await service.Upload(ModelService.Zip(ModelService.Files(8).Select(file => ("model/" + file.Name, file.Bytes))))).Status);
+
+    public static TheoryData<string, string> Hostile => new()
+    {
+        { "not a zip", "no zip" }, { "empty", "no zip" }, { "cut", "no zip" }, { "trailing", "no zip" }, { "no files", "model.json" }, { "traversal", "../../evil" },
+        { "stranger", "readme.txt" }, { "twice", "twice" }, { "link", "link" }, { "bomb", "larger than" }, { "changed", "SHA-256" }, { "no decoder", "decoder.safetensors" },
+        { "too large sizes", "describes at least" }, { "no numbers", "not all numbers" }, { "bad name", "no model name" }, { "null", "model card" }, { "many", "far more files" },
+        { "other encoder", "encoder weights" }, { "broken data", "broken" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Hostile))]
+    public async Task A_hostile_zip_is_refused_by_what_is_wrong_and_leaves_nothing(string what, string said)
+    {
+        int before = (await Answer.Get(service.Client, "/models")).Body["models"]!.AsArray().Sum(model => model!["versions"]!.AsArray().Count);
+
+        Answer refused = (await service.Upload(Hostilely(what))).IsProblem(422, "model_refused");
+
+        Assert.Contains(said, (string)refused.Body["detail"]!, StringComparison.Ordinal);
+        Assert.DoesNotContain(service.Factory.Storage, refused.Body.ToJsonString(), StringComparison.Ordinal);
+        Assert.Empty(service.Temporary);
+        Assert.Equal(before, (await Answer.Get(service.Client, "/models")).Body["models"]!.AsArray().Sum(model => model!["versions"]!.AsArray().Count));
+    }
+
+    [Fact]
+    public async Task A_body_beyond_the_limit_is_refused_and_leaves_nothing()
+    {
+        (await service.Upload(new byte[1_000_001])).IsProblem(413, "body_too_large");
+        using var unknownLength = new StreamContent(new MemoryStream(RandomNumberGenerator.GetBytes(1_100_000)));
+        unknownLength.Headers.ContentLength = null;
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/models") { Content = unknownLength };
+        request.Headers.TransferEncodingChunked = true;
+        using HttpResponseMessage response = await service.Client.SendAsync(request, Service.Cancellation);
+
+        (await Answer.Read(response)).IsProblem(413, "body_too_large");
+        Assert.Empty(service.Temporary);
+    }
+
+    [Fact]
+    public async Task A_bundle_that_was_broken_on_the_disk_leaves_the_old_one_in_service()
+    {
+        await Reset();
+        var (version, _) = await service.Add(9);
+        string weights = Path.Combine(service.FolderOf("small", version), ModelBundle.DecoderFile);
+        byte[] bytes = await File.ReadAllBytesAsync(weights, Service.Cancellation);
+        bytes[^1] ^= 1;
+        await File.WriteAllBytesAsync(weights, bytes, Service.Cancellation);
+
+        Answer refused = (await service.Activate("small", version)).IsProblem(422, "model_refused");
+
+        Assert.Contains("decoder.safetensors", (string)refused.Body["detail"]!, StringComparison.Ordinal);
+        Assert.Contains($"{Shipped}@1 stays", (string)refused.Body["detail"]!, StringComparison.Ordinal);
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
+        (await service.Caption($"?model=small@{version}")).IsProblem(422, "model_refused");
+        Assert.Equal(204, await service.Delete("small", version));
+    }
+
+    [Fact]
+    public async Task A_request_in_flight_is_answered_by_the_model_it_came_to()
+    {
+        await Reset();
+        var (version, _) = await service.Add(10);
+        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var released = new ManualResetEventSlim();
+        service.Between(caption => (photos, options) =>
+        {
+            entered.TrySetResult();
+            released.Wait();
+            return caption(photos, options);
+        });
+        Task<Answer> running = service.Caption();
+        await entered.Task;
+        Task<Answer> waiting = service.Caption();
+        await Task.Delay(200, Service.Cancellation);        // it is in the queue by now
+
+        Answer activated = await service.Activate("small", version);      // while the worker is busy
+        Task<Answer> later = service.Caption();
+        released.Set();
+
+        Assert.True((bool)activated.Body["active"]!);
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await running));
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await waiting));
+        Assert.Equal($"small@{version}", ModelService.MadeBy(await later));
+        service.Between(null);
+        await Reset();
+    }
+
+    [Fact]
+    public async Task A_hundred_swaps_under_load_fail_no_request_and_every_answer_names_its_maker()
+    {
+        const string Query = "?beamWidth=1&maxLength=4";
+        await Reset();
+        var versions = new List<(int Version, string Digest)> { await service.Add(11), await service.Add(12, "show-and-tell") };
+        var expected = new Dictionary<int, (string Digest, string Caption)>();
+        foreach (var (version, digest) in versions)
+        {
+            expected[version] = (digest, (await service.Caption($"{Query}&model=small@{version}")).Best());
+        }
+        Assert.Equal(2, expected.Values.Select(known => known.Caption).Distinct().Count());
+        await service.Activate("small", versions[0].Version);
+
+        long tensors = 0;
+        var watch = Stopwatch.StartNew();
+        using var stop = new CancellationTokenSource();
+        Task<Dictionary<int, int>>[] clients = [.. Enumerable.Range(0, 3).Select(_ => Task.Run(Ask))];
+        for (int swap = 1; swap <= 100; swap++)
+        {
+            Answer activated = await service.Activate("small", versions[swap % 2].Version);
+            Assert.True(activated.Status == 200, activated.Body.ToJsonString());
+            if (swap == 50)
+            {
+                tensors = torch.Tensor.TotalCount;
+            }
+        }
+        await stop.CancelAsync();
+        Dictionary<int, int>[] answered = await Task.WhenAll(clients);
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"100 swaps in {watch.Elapsed.TotalSeconds:0.0} s, {answered.Sum(counts => counts.Values.Sum())} answers");
+        Assert.All(expected.Keys, version => Assert.Contains(answered, counts => counts.ContainsKey(version)));
+        await Reset();
+        Assert.True(torch.Tensor.TotalCount < tensors + 200, $"{tensors} tensors after 50 swaps, {torch.Tensor.TotalCount} at the end");
+
+        async Task<Dictionary<int, int>> Ask()
+        {
+            var counts = new Dictionary<int, int>();
+            while (!stop.IsCancellationRequested)
+            {
+                Answer answer = await service.Caption(Query);
+                Assert.True(answer.Status == 200, answer.Body.ToJsonString());
+                int version = (int)answer.Body["model"]!["version"]!;
+                Assert.Equal(expected[version], ((string)answer.Body["model"]!["digest"]!, answer.Best()));
+                counts[version] = counts.GetValueOrDefault(version) + 1;
+            }
+            return counts;
+        }
+    }
+
+    [Fact]
+    public async Task After_a_restart_the_activated_version_is_active_and_a_lost_one_gives_way_to_the_shipped()
+    {
+        string storage = Directory.CreateTempSubdirectory("captionservice-").FullName;
+        try
+        {
+            await using (var first = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
+            {
+                HttpClient client = await first.Start(ready: true);
+                Assert.Equal(201, (await Answer.To(client, "/models", Service.Bytes(ModelService.Bundle(13)))).Status);
+                Assert.Equal(200, (await Answer.To(client, "/models/small/versions/1/activate", new ByteArrayContent([]))).Status);
+            }
+            await using (var second = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
+            {
+                HttpClient client = await second.Start(ready: true);
+                Assert.Equal("small@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
+                Assert.Equal("flickr8k-en", (string?)(await Answer.To(client, "/models/small/rollback", new ByteArrayContent([]))).Body["name"]);
+                Assert.Equal(200, (await Answer.To(client, "/models/small/versions/1/activate", new ByteArrayContent([]))).Status);
+            }
+            File.Delete(Path.Combine(storage, "models", "small", "1", ModelBundle.DecoderFile));
+            await using (var third = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
+            {
+                HttpClient client = await third.Start(ready: true);
+                Assert.Equal("flickr8k-en@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
+            }
+        }
+        finally
+        {
+            Directory.Delete(storage, recursive: true);
+        }
+    }
+
+    private static byte[] Hostilely(string what)
+    {
+        (string Name, byte[] Bytes)[] files = ModelService.Files(99);
+        byte[] zip = ModelService.Zip(files);
+        return what switch
+        {
+            "not a zip" => Photos.Cat,
+            "empty" => [],
+            "cut" => zip[..(zip.Length / 2)],
+            "trailing" => [.. zip, 0],
+            "no files" => ModelService.Zip([]),
+            "traversal" => ModelService.Zip([.. files, ("../../evil", [1])]),
+            "stranger" => ModelService.Zip([.. files, ("readme.txt", [1])]),
+            "twice" => ModelService.Zip([.. files, files[2]]),
+            "link" => ModelService.Zip(files, entry => entry.ExternalAttributes = unchecked((int)0xA1FF0000)),
+            "bomb" => ModelService.Zip([files[0], files[1], (files[2].Name, new byte[50_000_000])]),
+            "changed" => ModelService.Zip([files[0], files[1], (files[2].Name, [.. files[2].Bytes[..^1], (byte)(files[2].Bytes[^1] ^ 1)])]),
+            "no decoder" => ModelService.Zip(files[..2]),
+            "too large sizes" => Edited("\"hidden\": 32", "\"hidden\": 4096"),
+            "bad name" => Edited("\"name\": \"small\"", "\"name\": \"../small\""),
+            "null" => Edited("\"language\": \"en\"", "\"language\": null"),
+            "other encoder" => Edited("\"language\"", $"\"encoderSha256\": \"{new string('0', 64)}\", \"language\""),
+            "many" => ModelService.Zip(Enumerable.Range(0, 2000).Select(i => ($"{i:00000000}", Array.Empty<byte>()))),
+            "broken data" => BrokenData(zip),
+            "no numbers" => WithoutNumbers(),
+            _ => throw new UnreachableException(what),
+        };
+
+        byte[] Edited(string from, string to)
+        {
+            string card = Encoding.UTF8.GetString(files[0].Bytes);
+            Assert.Contains(from, card, StringComparison.Ordinal);
+            return ModelService.Zip([(files[0].Name, Encoding.UTF8.GetBytes(card.Replace(from, to, StringComparison.Ordinal))), files[1], files[2]]);
+        }
+    }
+
+    // The first file's packed bytes, so that they cannot be unpacked.
+    private static byte[] BrokenData(byte[] zip)
+    {
+        for (int i = 60; i < 100; i++)
+        {
+            zip[i] = 0xFF;
+        }
+        return zip;
+    }
+
+    private static byte[] WithoutNumbers()
+    {
+        using var bundle = new SmallBundle("top-down", 98);
+        using (torch.no_grad())
+        {
+            foreach (var (_, weight) in bundle.Decoder.named_parameters())
+            {
+                weight.fill_(float.NaN);
+            }
+        }
+        string folder = bundle.File("nan");
+        ModelBundle.Save(folder, SmallBundle.Describe(bundle.Decoder), SmallBundle.Words, bundle.Decoder);
+        return ModelService.Zip(Directory.GetFiles(folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))));
+    }
+}

@@ -1,0 +1,48 @@
+using CaptionService.Captioning.Encoders;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning.Tests;
+
+public sealed class SharedEncodersTests
+{
+    [Fact]
+    public void Models_with_the_same_weights_share_one_encoder_until_the_last_is_gone()
+    {
+        using var one = new SmallBundle("top-down", 1);
+        using var other = new SmallBundle("show-and-tell", 2);
+        var photo = Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png")));
+        var encoders = new SharedEncoders();
+        var first = Captioner.Load(one.Folder, encoders: encoders);
+        long before = Tensor.TotalCount;
+        var second = Captioner.Load(other.Folder, encoders: encoders);
+        second.WarmUp();
+        Assert.True(Tensor.TotalCount < before + 20, $"{Tensor.TotalCount - before} tensors more: a second encoder");
+
+        string alone = second.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text;
+        first.Dispose();
+
+        Assert.Equal(alone, second.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text);
+        second.Dispose();
+        second.Dispose();
+    }
+
+    [Theory]
+    [InlineData("top-down")]
+    [InlineData("show-attend-and-tell")]
+    [InlineData("show-and-tell")]
+    public void A_model_that_comes_and_goes_leaves_no_tensor(string architecture)
+    {
+        using var bundle = new SmallBundle(architecture);
+        var encoders = new SharedEncoders();
+        using var stays = Captioner.Load(bundle.Folder, encoders: encoders);
+        stays.WarmUp();
+        long before = Tensor.TotalCount;
+        for (int i = 0; i < 5; i++)
+        {
+            using var captioner = Captioner.Load(bundle.Folder, encoders: encoders);
+            captioner.WarmUp();
+        }
+        Assert.Equal(before, Tensor.TotalCount);
+    }
+}
