@@ -68,6 +68,13 @@ public static class ProblemTable
     internal static readonly ProblemKind OutOfMemory = new("out_of_memory", 503, "The device is out of memory", "Wait as long as Retry-After says and send the request again, with a smaller beamWidth if it keeps failing.");
     internal static readonly ProblemKind DeadlinePassed = new("deadline_passed", 504, "The captions were not ready in time", "Send the request again when the service is less busy, or send fewer photos at once.");
 
+    // Training jobs
+    internal static readonly ProblemKind JobNotFound = new("job_not_found", 404, "No training job has this id", "GET /training-jobs lists the jobs.");
+    internal static readonly ProblemKind JobState = new("job_state", 409, "The job is in a state that does not allow this", "GET the job to see its state.");
+    internal static readonly ProblemKind NoBaseModel = new("no_base_model", 409, "There is no model to start from", "Name one of GET /models as baseModel, or choose the preset best.");
+    internal static readonly ProblemKind IdempotencyKeyInUse = new("idempotency_key_in_use", 409, "A request with this Idempotency-Key is still under way", "Send it again in a moment.");
+    internal static readonly ProblemKind IdempotencyKeyReused = new("idempotency_key_reused", 422, "This Idempotency-Key came with another body before", "Use a new key for a new job.");
+
     // The storage
     internal static readonly ProblemKind DatabaseBusy = new("database_busy", 503, "The database is locked by another program", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind DatabaseDamaged = new("database_damaged", 503, "The database file is damaged", "The operator must put back a copy of it; captions are made meanwhile.");
@@ -79,7 +86,8 @@ public static class ProblemTable
     [
         InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
-        DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
+        JobNotFound, JobState, DatasetNotReady, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
+        ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

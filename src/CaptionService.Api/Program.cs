@@ -1,6 +1,7 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Models;
+using CaptionService.Api.TrainingJobs;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 builder.AddServerLimits();
@@ -11,6 +12,7 @@ builder.Services.AddHealth();
 builder.Services.AddModels();
 builder.Services.AddEvaluations();
 builder.Services.AddCaptions();
+builder.Services.AddTrainingJobs();
 builder.Services.AddOpenApiDocument();
 
 WebApplication app = builder.Build();
@@ -19,6 +21,7 @@ app.UseProblems();
 app.MapCaptions();
 app.MapModels();
 app.MapEvaluations();
+app.MapTrainingJobs();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();

@@ -16,6 +16,7 @@ public static class RequestLog
         builder.Services.AddSerilog((_, log) =>
         {
             log.MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
+                .MinimumLevel.Override("Microsoft.EntityFrameworkCore", LogEventLevel.Fatal)       // failures are told where they are handled
                 .ReadFrom.Configuration(builder.Configuration)
                 .Enrich.FromLogContext();
             if (Console.IsOutputRedirected)

@@ -77,10 +77,11 @@ public static class Program
         using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System, fence);
         try
         {
-            var card = new TrainingRun(folder, job, progress, events, stop).Run();
+            var run = new TrainingRun(folder, job, progress, events, stop);
+            var card = run.Run();
             fence.Check();
             JobResult.Write(folder, new JobResult(job.Attempt, "succeeded", null, card.Digest, card.Scores));
-            events.Write("succeeded", new { digest = card.Digest, scores = card.Scores });
+            events.WriteOnce("succeeded", run.Steps, new { step = run.Steps, digest = card.Digest, scores = card.Scores });
             return TrainerExit.Succeeded;
         }
         catch (OperationCanceledException)

@@ -18,6 +18,9 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 {
     private readonly TrainingOptions _options = job.Options;
 
+    /// <summary>Steps made, over all attempts.</summary>
+    public long Steps { get; private set; }
+
     /// <summary>Trains.</summary>
     /// <returns>The card of the model, saved in the folder's <c>model</c>.</returns>
     /// <exception cref="OperationCanceledException">Asked to stop; a checkpoint is there.</exception>
@@ -170,6 +173,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 stop.ThrowIfCancellationRequested();
             }
         }
+
+        Steps = at.Step;
 
         // 4. The best epoch's weights become the model.
         if (at.Useless is { } why)

@@ -25,6 +25,9 @@ public sealed class Service : IAsyncLifetime
 
     public async ValueTask DisposeAsync() => await _factory.DisposeAsync();
 
+    /// <summary>Where it keeps its data.</summary>
+    public string Storage => _factory.Storage;
+
     /// <summary>The best caption of a sample sent alone.</summary>
     public async Task<string> BestOf(string sample)
     {

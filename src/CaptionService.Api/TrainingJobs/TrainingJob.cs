@@ -1,3 +1,6 @@
+using System.Text.Json;
+using CaptionService.Captioning.Training;
+
 namespace CaptionService.Api.TrainingJobs;
 
 /// <summary>One training job, as the database has it. What may follow what is in its methods.</summary>
@@ -39,7 +42,7 @@ public sealed class TrainingJob
     /// <summary>When it last became queued.</summary>
     public DateTimeOffset? QueuedAt { get; private set; }
 
-    /// <summary>When it first ran.</summary>
+    /// <summary>When its latest attempt began.</summary>
     public DateTimeOffset? RunningAt { get; private set; }
 
     /// <summary>When it was asked to stop.</summary>
@@ -98,6 +101,157 @@ public sealed class TrainingJob
 
     /// <summary>Counts the changes: of two that overlap, one is refused.</summary>
     public long Revision { get; private set; }
+
+    /// <summary>Whether nothing more happens unless it is resumed.</summary>
+    public bool Ended => State is JobState.Cancelled or JobState.Failed or JobState.Succeeded;
+
+    /// <summary>Its data set is fit: it waits for its turn.</summary>
+    public void Queue(DateTimeOffset now) => Become(JobState.Queued, now);
+
+    /// <summary>A server takes it for a new attempt; of one that was being cancelled, only to end it.</summary>
+    public void Claim(string owner, DateTimeOffset until, DateTimeOffset now)
+    {
+        Attempt++;
+        (LeaseOwner, LeaseUntil) = (owner, until);
+        (Stage, Step, Steps, Rate, SecondsLeft, Error) = ("starting", null, null, null, null, null);
+        if (State == JobState.Cancelling)
+        {
+            Revision++;
+        }
+        else
+        {
+            Become(JobState.Running, now);
+        }
+    }
+
+    /// <summary>Whether a server still holds an attempt.</summary>
+    public bool IsHeld(string owner, int attempt) => LeaseOwner == owner && Attempt == attempt && State is JobState.Running or JobState.Cancelling;
+
+    /// <summary>The server that holds it is alive.</summary>
+    public void Renew(DateTimeOffset until)
+    {
+        LeaseUntil = until;
+        Revision++;
+    }
+
+    /// <summary>Takes in an event of the trainer.</summary>
+    public void Report(TrainingEvent e)
+    {
+        LastEvent = e.Id;
+        switch (e.Type)
+        {
+            case "progress":
+                bool training = Text(e, "stage") == "training";
+                Stage = training ? $"epoch {Number(e, "epoch")}" : Text(e, "stage");
+                Step = (long?)Number(e, training ? "step" : "done");
+                Steps = (long?)Number(e, training ? "steps" : "total");
+                Rate = Number(e, training ? "stepsPerSecond" : "perSecond");
+                SecondsLeft = Number(e, "secondsLeft");
+                CrashesWithoutProgress = training ? CrashesWithoutProgress : 0;     // what is encoded stays; steps stay from a checkpoint on
+                break;
+            case "epoch":
+                Stage = $"epoch {Number(e, "epoch")}";
+                Step = (long?)Number(e, "step");
+                break;
+            case "checkpoint":
+                Step = (long?)Number(e, "step");
+                CrashesWithoutProgress = 0;
+                break;
+            case "failed":
+                Error = Text(e, "message");
+                break;
+        }
+        Revision++;
+    }
+
+    /// <summary>Asked to end it.</summary>
+    /// <exception cref="ProblemException">It has ended already.</exception>
+    public void Cancel(DateTimeOffset now)
+    {
+        switch (State)
+        {
+            case JobState.Validating or JobState.Queued:
+                Become(JobState.Cancelled, now);
+                break;
+            case JobState.Running:
+                Become(JobState.Cancelling, now);
+                break;
+            case JobState.Cancelling or JobState.Cancelled:
+                break;      // asked again
+            default:
+                throw new ProblemException(ProblemTable.JobState, $"The job has {State.ToString().ToLowerInvariant()} and cannot be cancelled.");
+        }
+    }
+
+    /// <summary>Asked to go on from the last checkpoint.</summary>
+    /// <exception cref="ProblemException">It has not ended, or has succeeded.</exception>
+    public void Resume(DateTimeOffset now)
+    {
+        if (State is not (JobState.Cancelled or JobState.Failed))
+        {
+            throw new ProblemException(ProblemTable.JobState, $"The job is {State.ToString().ToLowerInvariant()}: only what was cancelled or has failed can be resumed.");
+        }
+        (CancellingAt, CancelledAt, FailedAt, Error, CrashesWithoutProgress) = (null, null, null, null, 0);
+        Become(JobState.Queued, now);
+    }
+
+    /// <summary>Its trainer saved and stopped: cancelled where that was asked for, else back into the queue.</summary>
+    public void Stopped(DateTimeOffset now) => Become(State == JobState.Cancelling ? JobState.Cancelled : JobState.Queued, now);
+
+    /// <summary>Its trainer ended without a choice of its own.</summary>
+    public void Crashed(string why, int most, DateTimeOffset now)
+    {
+        CrashesWithoutProgress++;
+        if (State == JobState.Cancelling)
+        {
+            Become(JobState.Cancelled, now);
+        }
+        else if (CrashesWithoutProgress >= most)
+        {
+            Fail($"{CrashesWithoutProgress} attempts in a row ended without progress. {why}", now);
+        }
+        else
+        {
+            Become(JobState.Queued, now);
+        }
+    }
+
+    /// <summary>It ended without a model.</summary>
+    public void Fail(string why, DateTimeOffset now)
+    {
+        Error = why;
+        Become(JobState.Failed, now);
+    }
+
+    /// <summary>Its model is in the registry.</summary>
+    public void Succeed(string model, int version, string? decision, DateTimeOffset now)
+    {
+        (ModelName, ModelVersion, Decision, Error) = (model, version, decision, null);
+        Become(JobState.Succeeded, now);
+    }
+
+    private void Become(JobState state, DateTimeOffset now)
+    {
+        State = state;
+        Revision++;
+        switch (state)
+        {
+            case JobState.Queued: QueuedAt = now; break;
+            case JobState.Running: RunningAt = now; break;
+            case JobState.Cancelling: CancellingAt = now; break;
+            case JobState.Cancelled: CancelledAt = now; break;
+            case JobState.Failed: FailedAt = now; break;
+            case JobState.Succeeded: SucceededAt = now; break;
+        }
+        if (state is not (JobState.Running or JobState.Cancelling))
+        {
+            (LeaseOwner, LeaseUntil, Stage, Rate, SecondsLeft) = (null, null, null, null, null);
+        }
+    }
+
+    private static string? Text(TrainingEvent e, string member) => e.Data.TryGetProperty(member, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    private static double? Number(TrainingEvent e, string member) => e.Data.TryGetProperty(member, out JsonElement value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 }
 
 /// <summary>Where a job is in its life.</summary>

@@ -1,0 +1,202 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using CaptionService.Captioning.Training;
+
+namespace CaptionService.Api.TrainingJobs;
+
+/// <summary>What to train.</summary>
+public sealed class TrainingJobRequest
+{
+    internal static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { AllowDuplicateProperties = false, NumberHandling = JsonNumberHandling.Strict };
+
+    /// <summary>Id of the data set.</summary>
+    public string? Dataset { get; init; }
+
+    /// <summary>tutorial, quick (default) or best; see <c>GET /training-presets</c>.</summary>
+    public string? Preset { get; init; }
+
+    /// <summary>Model to start from, name or name@version. Default: with <c>quick</c> the one in service, else none.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Name of the model to be made; one that exists gets a next version. Default: the base model's, else the data set's.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>Seed of all that is random, 0 to 2147483647.</summary>
+    public int? Seed { get; init; }
+
+    /// <summary>When to stop at the latest.</summary>
+    public TrainingBudget? Budget { get; init; }
+
+    /// <summary>Options that differ from the preset's.</summary>
+    public Dictionary<string, JsonElement>? Options { get; init; }
+
+    /// <summary>Whether the model goes into service when it is better than the active one. Default: false.</summary>
+    public bool? ActivateIfBetter { get; init; }
+
+    /// <summary>What is none of these, to be named in the refusal.</summary>
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Unknown { get; init; }
+
+    /// <exception cref="ProblemException">The body is no JSON, or a member is unknown or of the wrong type.</exception>
+    internal static TrainingJobRequest Read(ReadOnlySpan<byte> body)
+    {
+        TrainingJobRequest? request;
+        try
+        {
+            request = JsonSerializer.Deserialize<TrainingJobRequest>(body, Format);
+        }
+        catch (JsonException wrong) when (wrong.Path is { Length: > 2 } path && path[0] == '$')
+        {
+            throw Invalid($"{path[2..]} is of the wrong type.");
+        }
+        catch (JsonException wrong)
+        {
+            throw new ProblemException(ProblemTable.MalformedBody, $"The body is no JSON object (line {wrong.LineNumber + 1}).");
+        }
+        if (request is null)
+        {
+            throw new ProblemException(ProblemTable.MalformedBody, "The body is null.");
+        }
+        CheckUnknown(request.Unknown, "", "dataset, preset, baseModel, name, seed, budget, options, activateIfBetter");
+        CheckUnknown(request.Budget?.Unknown, "budget.", "minutes, epochs");
+        return request;
+    }
+
+    /// <summary>The preset that is asked for.</summary>
+    /// <exception cref="ProblemException">There is no such preset.</exception>
+    internal TrainingPreset ChosenPreset() =>
+        TrainingPreset.All.FirstOrDefault(p => p.Name == (Preset ?? TrainingPreset.Quick.Name))
+        ?? throw Invalid($"preset is '{Short(Preset!)}'; it must be {string.Join(", ", TrainingPreset.All.Select(p => p.Name))}.");
+
+    /// <summary>The preset's options with what the request changes.</summary>
+    /// <exception cref="ProblemException">One is unknown or out of range.</exception>
+    internal TrainingOptions ChosenOptions(TrainingPreset preset, bool hasBase)
+    {
+        JsonObject options = JsonSerializer.SerializeToNode(preset.Options, Format)!.AsObject();
+        foreach ((string name, JsonElement value) in Options ?? [])
+        {
+            TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
+                ?? throw Invalid($"There is no option '{Short(name)}'; the options are {string.Join(", ", TrainingOption.All.Select(o => o.Name))}.");
+            if (hasBase && option.OfNetwork)
+            {
+                throw Invalid($"options.{name} cannot be set: the base model's own is kept.");
+            }
+            option.Check(value);
+            options[name] = JsonNode.Parse(value.GetRawText());
+        }
+        Set("seed", Seed);
+        Set("epochs", Budget?.Epochs);
+        if (Budget?.Minutes is { } minutes && minutes is not (>= TrainingBudget.LeastMinutes and <= TrainingBudget.MostMinutes))
+        {
+            throw Invalid(string.Create(CultureInfo.InvariantCulture, $"budget.minutes is {minutes}; it must be {TrainingBudget.LeastMinutes} to {TrainingBudget.MostMinutes}."));
+        }
+        TrainingOptions chosen = options.Deserialize<TrainingOptions>(Format)!;
+        try
+        {
+            chosen.Check();
+        }
+        catch (ValidationException wrong)
+        {
+            throw Invalid(wrong.Message);
+        }
+        return chosen;
+
+        void Set(string name, int? value)
+        {
+            if (value is { } given)
+            {
+                TrainingOption.All.First(o => o.Name == name).Check(JsonSerializer.SerializeToElement(given));
+                options[name] = given;
+            }
+        }
+    }
+
+    internal static ProblemException Invalid(string what) => new(ProblemTable.InvalidOption, what);
+
+    private static void CheckUnknown(Dictionary<string, JsonElement>? unknown, string where, string known)
+    {
+        if (unknown is { Count: > 0 })
+        {
+            throw Invalid($"There is no member '{where}{Short(unknown.Keys.First())}'; there are {known}.");
+        }
+    }
+
+    private static string Short(string text) => text.Length <= 40 ? text : text[..40] + "…";
+}
+
+/// <summary>When to stop at the latest.</summary>
+public sealed class TrainingBudget
+{
+    internal const double LeastMinutes = 0.01, MostMinutes = 100_000;
+
+    /// <summary>Minutes of training and validation, 0.01 to 100000, the encoding of the photos not counted; then the best model so far is the result.</summary>
+    public double? Minutes { get; init; }
+
+    /// <summary>Passes over the training photos, 1 to 1000; the same as the option <c>epochs</c>.</summary>
+    public int? Epochs { get; init; }
+
+    /// <summary>What is none of these, to be named in the refusal.</summary>
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Unknown { get; init; }
+}
+
+/// <summary>One option of training, as its property in <see cref="TrainingOptions"/> states it.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Type">integer, number, boolean or string.</param>
+/// <param name="Minimum">Smallest value of a number.</param>
+/// <param name="Maximum">Largest value of a number.</param>
+/// <param name="Values">The values of a string.</param>
+/// <param name="Unit">What it counts.</param>
+/// <param name="Description">What it does.</param>
+/// <param name="OfNetwork">Whether it says how the network is made: a base model keeps its own.</param>
+internal sealed record TrainingOption(string Name, string Type, double? Minimum, double? Maximum, IReadOnlyList<string>? Values, string? Unit, string Description, bool OfNetwork)
+{
+    private static readonly string[] Network =
+        [nameof(TrainingOptions.Architecture), nameof(TrainingOptions.Embedding), nameof(TrainingOptions.Hidden), nameof(TrainingOptions.Heads), nameof(TrainingOptions.Attention), nameof(TrainingOptions.MinWordCount)];
+
+    /// <summary>All, in the order of their definition.</summary>
+    public static readonly IReadOnlyList<TrainingOption> All =
+        [.. typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.CanWrite).Select(Of)];
+
+    /// <exception cref="ProblemException">The value is of another type or out of range.</exception>
+    public void Check(JsonElement value)
+    {
+        bool fits = Type switch
+        {
+            "boolean" => value.ValueKind is JsonValueKind.True or JsonValueKind.False,
+            "string" => value.ValueKind == JsonValueKind.String && Values!.Contains(value.GetString()),
+            _ => value.ValueKind == JsonValueKind.Number && value.GetDouble() is var number && number >= Minimum && number <= Maximum && (Type == "number" || value.TryGetInt32(out _)),
+        };
+        if (!fits)
+        {
+            string shown = value.GetRawText();
+            throw TrainingJobRequest.Invalid($"{Name} is {(shown.Length <= 40 ? shown : shown[..40] + "…")}; it must be {Range}.");
+        }
+    }
+
+    /// <summary>What it may be, in words.</summary>
+    public string Range => Type switch
+    {
+        "boolean" => "true or false",
+        "string" => string.Join(", ", Values!),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{(Type == "integer" ? "a whole number" : "a number")} from {Minimum} to {Maximum}"),
+    };
+
+    private static TrainingOption Of(PropertyInfo property)
+    {
+        var range = property.GetCustomAttribute<RangeAttribute>();
+        string type = property.PropertyType == typeof(bool) ? "boolean" : property.PropertyType == typeof(string) ? "string" : property.PropertyType == typeof(int) ? "integer" : "number";
+        return new TrainingOption(JsonNamingPolicy.CamelCase.ConvertName(property.Name), type,
+            range is null ? null : Convert.ToDouble(range.Minimum, CultureInfo.InvariantCulture),
+            range is null ? null : Convert.ToDouble(range.Maximum, CultureInfo.InvariantCulture),
+            property.GetCustomAttribute<AllowedValuesAttribute>()?.Values.Cast<string>().ToArray(),
+            property.GetCustomAttribute<UnitAttribute>()?.Name,
+            property.GetCustomAttribute<DescriptionAttribute>()!.Description,
+            Network.Contains(property.Name));
+    }
+}
