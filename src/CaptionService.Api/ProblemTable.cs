@@ -86,8 +86,8 @@ public static class ProblemTable
     [
         InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
-        JobNotFound, JobState, DatasetNotReady, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
-        ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
+        JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
+        DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

@@ -158,6 +158,10 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
             }
             await End(id, attempt, await ended, log, stopping);
         }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Before the trainer, or while its model was published: the next start does it again.
+        }
         catch (Exception failure)
         {
             // Nothing is lost: the job is still this server's and is claimed again.
@@ -187,7 +191,7 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
             Data = new DatasetPaths(Path.Combine(data, "photos"), Path.Combine(data, "captions.token.txt"), Path.Combine(data, "train.txt"), Path.Combine(data, "dev.txt")),
             Options = JsonSerializer.Deserialize<TrainingOptions>(job.Options, JobFile.Json)!,
             Features = storage.Value.Features,
-            BaseModel = job.BaseModel is { } model ? models.Folder(model) : null,
+            BaseModel = job.BaseModel is { } model ? await models.Folder(model, stopping) : null,
             BudgetMinutes = job.BudgetMinutes,
             Attempt = attempt,
         }, JobFile.Json));
@@ -251,7 +255,7 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
     {
         Log.Ended(logger, id, attempt, code);
         string said = string.Join('\n', await TrainerProcess.LastLines(log, 20, CancellationToken.None));
-        (string Name, int Version, string? Decision)? published = code == TrainerExit.Succeeded ? await models.Publish(await Get(id), Path.Combine(storage.Value.Jobs, id, "model"), stopping) : null;
+        (string Name, int Version, string? Decision)? published = code == TrainerExit.Succeeded ? await Publish(id, attempt, stopping) : null;
         int crashes = 0;
         await Change(id, attempt, job =>
         {
@@ -281,6 +285,19 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
         {
             await Task.WhenAny(Task.Delay(TimeSpan.FromSeconds(crashes), time, stopping));      // what was wrong may pass
         }
+    }
+
+    // Comparing with the model in service takes its time: the lease is renewed meanwhile.
+    private async Task<(string Name, int Version, string? Decision)> Publish(string id, int attempt, CancellationToken stopping)
+    {
+        Task<(string, int, string?)> publishing = models.Publish(await Get(id), Path.Combine(storage.Value.Jobs, id, "model"), stopping);
+        while (!publishing.IsCompleted)
+        {
+            await Change(id, attempt, job => job.Publish(time.GetUtcNow() + settings.Value.Lease));
+            signals.Raise();
+            await Task.WhenAny(publishing, Task.Delay(settings.Value.Lease / 3, time, CancellationToken.None));
+        }
+        return await publishing;
     }
 
     private async Task CrashIfPossible(string id, int attempt, Exception failure)

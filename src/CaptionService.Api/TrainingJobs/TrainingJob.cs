@@ -134,6 +134,13 @@ public sealed class TrainingJob
         Revision++;
     }
 
+    /// <summary>Its model is there and is being registered, and compared where that was asked for.</summary>
+    public void Publish(DateTimeOffset until)
+    {
+        (Stage, Rate, SecondsLeft) = (ActivateIfBetter ? "comparing" : "publishing", null, null);
+        Renew(until);
+    }
+
     /// <summary>Takes in an event of the trainer.</summary>
     public void Report(TrainingEvent e)
     {

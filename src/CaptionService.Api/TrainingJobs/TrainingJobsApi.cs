@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Models;
 using CaptionService.Captioning.Training;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -106,21 +107,20 @@ public static partial class TrainingJobsApi
         {
             throw new ProblemException(ProblemTable.DatasetNotReady, $"The data set was refused: {dataset.Problem}");
         }
-        (string Reference, string Name, string Language)? start = null;
+        RegisteredModel? start = null;
         if (hasBase)
         {
-            start = models.Find(request.BaseModel, dataset.Language) ?? throw (request.BaseModel is null
-                ? new ProblemException(ProblemTable.NoBaseModel, $"The preset {preset.Name} starts from the model in service, but none writes '{dataset.Language}'.")
-                : new ProblemException(ProblemTable.ModelNotFound, "No model is named as baseModel says."));
-            if (!string.Equals(start.Value.Language.Split('-')[0], dataset.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
+            start = models.Find(request.BaseModel, dataset.Language)
+                ?? throw new ProblemException(ProblemTable.NoBaseModel, $"The preset {preset.Name} starts from the model in service, but none writes '{dataset.Language}'.");
+            if (!string.Equals(start.Card.Language.Split('-')[0], dataset.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
             {
-                throw TrainingJobRequest.Invalid($"baseModel writes '{start.Value.Language}', the data set is '{dataset.Language}': both must be of one language.");
+                throw TrainingJobRequest.Invalid($"baseModel writes '{start.Card.Language}', the data set is '{dataset.Language}': both must be of one language.");
             }
         }
         var job = new TrainingJob
         {
             Id = Ids.New(),
-            Name = request.Name ?? start?.Name ?? NameOf(dataset),
+            Name = request.Name ?? start?.Card.Name ?? NameOf(dataset),
             DatasetId = dataset.Id,
             Preset = preset.Name,
             BaseModel = start?.Reference,
