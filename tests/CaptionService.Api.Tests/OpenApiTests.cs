@@ -24,11 +24,21 @@ public sealed class OpenApiTests(Service service)
             "post /models/{name}/versions/{version}/activate: 200 404 422 503",
             "post /models/{name}/rollback: 200 404 409 422 503",
             "get /models/{name}/versions/{version}/download: 200 404",
-            "delete /models/{name}/versions/{version}: 204 404 409",
+            "delete /models/{name}/versions/{version}: 204 404 409 503",
             "post /evaluations: 202 400 404 409 413 503",
-            "get /evaluations: 200 400",
+            "get /evaluations: 200 400 503",
             "post /evaluations/compare: 202 400 404 409 413 503",
-            "get /evaluations/{id}: 200 404",
+            "get /evaluations/{id}: 200 404 503",
+            "get /training-presets: 200",
+            "post /training-jobs: 202 400 404 409 413 422 503 507",
+            "get /training-jobs: 200 400 503",
+            "get /training-jobs/{id}: 200 404 503",
+            "get /training-jobs/{id}/events: 200 204 400 404 503",
+            "get /training-jobs/{id}/metrics: 200 404 503",
+            "get /training-jobs/{id}/log: 400 404 503 200",
+            "get /training-jobs/{id}/checkpoints: 200 404 503",
+            "post /training-jobs/{id}/cancel: 202 404 409 503",
+            "post /training-jobs/{id}/resume: 202 404 409 503",
             "get /problems/{code}: 200 404",
         ]).Order(StringComparer.Ordinal), operations.Order(StringComparer.Ordinal));
     }
@@ -49,7 +59,7 @@ public sealed class OpenApiTests(Service service)
                     (string type, JsonNode? content) = Assert.Single(response!["content"]!.AsObject());
                     Assert.NotNull(content!["schema"]);
                     Assert.NotEmpty((string)response["description"]!);
-                    Assert.Equal(status[0] != '2' ? "application/problem+json" : (string?)operation["operationId"] == "DownloadModel" ? "application/zip" : "application/json", type);
+                    Assert.Equal(status[0] != '2' ? "application/problem+json" : (string?)operation["operationId"] switch { "DownloadModel" => "application/zip", "GetTrainingJobLog" => "text/plain", _ => "application/json" }, type);
                     Assert.Equal(status is "429" or "503", response["headers"]?["Retry-After"] is not null);
                 }
             }
