@@ -44,16 +44,17 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
 
     /// <summary>What <c>name</c> or <c>name@version</c> means: of a name alone, the active version or else the newest.</summary>
     /// <exception cref="ProblemException">There is no such model.</exception>
-    public RegisteredModel Find(string reference)
+    public RegisteredModel Find(string reference) => TryFind(reference) ?? throw NotFound(reference);
+
+    /// <summary>The same, or null.</summary>
+    public RegisteredModel? TryFind(string reference)
     {
         int at = reference.LastIndexOf('@');
         if (at > 0)
         {
-            return int.TryParse(reference.AsSpan(at + 1), out int version) ? Find(reference[..at], version) : throw NotFound(reference);
+            return int.TryParse(reference.AsSpan(at + 1), out int version) ? _all.FirstOrDefault(model => model.Card.Name == reference[..at] && model.Card.Version == version) : null;
         }
-        return _all.FirstOrDefault(model => model.Card.Name == reference && model.Active)
-            ?? _all.LastOrDefault(model => model.Card.Name == reference)
-            ?? throw NotFound(reference);
+        return _all.FirstOrDefault(model => model.Card.Name == reference && model.Active) ?? _all.LastOrDefault(model => model.Card.Name == reference);
     }
 
     /// <summary>One version.</summary>
