@@ -39,7 +39,7 @@ start
 step 'A data set'
 mkdir "$work/set"
 if [ -d "$coco/images" ]; then
-  head -n 4000 "$coco/captions.en.token.txt" | cut -d'#' -f1 | uniq | head -48 > "$work/names"
+  awk -F'#' '!seen[$1]++ { print $1; if (++n == 48) exit }' "$coco/captions.en.token.txt" > "$work/names"
   while read -r name; do cp "$coco/images/$name" "$work/set/"; done < "$work/names"
   grep -F -f "$work/names" "$coco/captions.en.token.txt" > "$work/set/captions.token.txt"
 else
@@ -77,7 +77,9 @@ expect 'the trainer is killed' pkill -KILL -f "train $work/data/jobs/$job"
 second() { [ "$(api "$url/training-jobs/$job" | jq -r .attempt)" -ge 2 ]; }
 until_true 60 'a second attempt is made' second
 kill_server
-until_true 30 'no trainer outlives its server' bash -c "! pgrep -f 'train $work/data/jobs/$job'"
+orphan() { pgrep -f "train $work/data/jobs/$job"; }
+no_orphan() { ! orphan; }
+until_true 30 'no trainer outlives its server' no_orphan
 start
 until_true 150 'the job succeeds' is "/training-jobs/$job" .state succeeded
 api "$url/training-jobs/$job/events?limit=500" > "$work/events"
