@@ -36,7 +36,9 @@ public static class OpenApi
             swagger.SchemaFilter<ProblemSchema>();
             swagger.OperationFilter<ProblemResponses>();
             swagger.OperationFilter<CaptionsOperation>();
+            swagger.OperationFilter<TrainingJobs.TrainingJobsOperation>();
             swagger.OperationFilter<ModelUploadOperation>();
+            swagger.OperationFilter<Datasets.DatasetsOperation>();
         });
     }
 

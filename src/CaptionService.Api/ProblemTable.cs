@@ -59,6 +59,20 @@ public static class ProblemTable
     internal static readonly ProblemKind ModelReadOnly = new("model_read_only", 409, "The model comes with the product and stays", "Activate another one; this one costs nothing then.");
     internal static readonly ProblemKind NoEarlierModel = new("no_earlier_model", 409, "There is nothing to go back to", "GET /models tells which are active; activate a version by name.");
     internal static readonly ProblemKind ModelRefused = new("model_refused", 422, "The model bundle cannot be used", "Send a zip of model.json, vocabulary.txt, decoder.safetensors and, where there is one, encoder.safetensors, as the trainer wrote them.");
+    // Data sets
+    internal static readonly ProblemKind NoArchive = new("no_archive", 400, "The request brings no data set", "Send a form with an archive (zip, tar, tar.gz) as the file \"archive\", and the captions in it or as the file \"captions\".");
+    internal static readonly ProblemKind FolderNotAllowed = new("folder_not_allowed", 403, "The folder may not be imported from", "Name a folder below one that the operator allows (Datasets:ImportFolders).");
+    internal static readonly ProblemKind DatasetInUse = new("dataset_in_use", 409, "The data set is in use", "Wait until the job is done, or cancel it; then send the request again.");
+    internal static readonly ProblemKind ArchiveTooLarge = new("archive_too_large", 413, "The archive holds more than is taken in", "Send fewer or smaller files, or have the operator raise the limit (Datasets).");
+    internal static readonly ProblemKind UnknownArchive = new("unknown_archive", 415, "The file is of a kind that is not read", "Send zip, tar or tar.gz.");
+    internal static readonly ProblemKind BrokenArchive = new("broken_archive", 422, "The archive is broken", "Check that it is whole, and pack it anew.");
+    internal static readonly ProblemKind UnsafeArchive = new("unsafe_archive", 422, "The archive holds what is not unpacked", "Pack plain files under relative names, without links, devices or encryption.");
+    internal static readonly ProblemKind NoCaptions = new("no_captions", 422, "No captions were found", "Add them: a Flickr token file, COCO captions JSON, Karpathy's dataset.json, CSV or TSV with a header (image, caption), or JSON lines.");
+    internal static readonly ProblemKind AmbiguousCaptions = new("ambiguous_captions", 422, "Several files hold captions", "Send one of them, or name each after its split (train, val, test).");
+    internal static readonly ProblemKind BrokenCaptions = new("broken_captions", 422, "The captions are malformed", "Correct the line and send the data set again.");
+    internal static readonly ProblemKind NoPhotosSent = new("no_photos_sent", 422, "No photos came with the captions", "Add them to the archive, or features as an .npy array.");
+    internal static readonly ProblemKind NothingFits = new("nothing_fits", 422, "Captions and photos do not belong together", "The captions must name the photos' files.");
+    internal static readonly ProblemKind FeaturesMismatch = new("features_mismatch", 422, "The features do not fit the captions", "Send an array of float16 or float32 with a row for each caption line, or for each photo in the order of the captions.");
 
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
@@ -88,6 +102,8 @@ public static class ProblemTable
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
         JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
+        NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
+        NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
         QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

@@ -1,5 +1,6 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
 using CaptionService.Api.TrainingJobs;
 
@@ -13,12 +14,14 @@ builder.Services.AddModels();
 builder.Services.AddEvaluations();
 builder.Services.AddCaptions();
 builder.Services.AddTrainingJobs();
+builder.Services.AddDatasets();
 builder.Services.AddOpenApiDocument();
 
 WebApplication app = builder.Build();
 app.UseRequestLog();
 app.UseProblems();
 app.MapCaptions();
+app.MapDatasets();
 app.MapModels();
 app.MapTrainingJobs();
 app.MapEvaluations();

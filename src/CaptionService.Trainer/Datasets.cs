@@ -14,14 +14,6 @@ public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<stri
 /// <summary>Photos with captions, split into training and development, and sometimes test.</summary>
 public sealed class Dataset
 {
-    /// <summary>Given features, beside the captions: a row a photo in the order of <see cref="NamesFile"/>.</summary>
-    public const string FeaturesName = "features.npy";
-
-    /// <summary>The photos' names in the order of the features.</summary>
-    public const string NamesFile = "names.txt";
-
-    private const string TestFile = "test.txt";
-
     /// <summary>Photos to learn from.</summary>
     public required IReadOnlyList<CaptionedPhoto> Train { get; init; }
 
@@ -48,8 +40,8 @@ public sealed class Dataset
     /// <exception cref="DatasetException">A file is missing or a line is malformed, a split is empty, or the splits overlap.</exception>
     public static Dataset Load(DatasetPaths paths, string root)
     {
-        string file = Path.Combine(root, paths.Captions), features = Path.Combine(Path.GetDirectoryName(file)!, FeaturesName);
-        string test = Path.Combine(Path.GetDirectoryName(Path.Combine(root, paths.Train))!, TestFile);
+        string file = Path.Combine(root, paths.Captions), features = Path.Combine(Path.GetDirectoryName(file)!, DatasetFolder.Features);
+        string test = Path.Combine(Path.GetDirectoryName(Path.Combine(root, paths.Train))!, DatasetFolder.Test);
         bool precomputed = File.Exists(features);
         var captions = ReadCaptions(file);
 

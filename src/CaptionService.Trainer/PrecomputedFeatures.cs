@@ -1,5 +1,6 @@
 using System.IO.MemoryMappedFiles;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Training;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -33,12 +34,12 @@ public sealed class PrecomputedFeatures : FeatureSource
     public static PrecomputedFeatures Open(string path, IReadOnlyList<CaptionedPhoto> photos)
     {
         var header = Header(path);
-        string names = Path.Combine(Path.GetDirectoryName(path)!, Dataset.NamesFile);
+        string names = Path.Combine(Path.GetDirectoryName(path)!, DatasetFolder.Names);
         var rowOf = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (string name in File.ReadLines(names))
             rowOf.TryAdd(name, rowOf.Count);
         if (rowOf.Count != header.Shape[0])
-            throw new DatasetException($"{Dataset.FeaturesName} has {header.Shape[0]} rows, {Dataset.NamesFile} {rowOf.Count} names.");
+            throw new DatasetException($"{DatasetFolder.Features} has {header.Shape[0]} rows, {DatasetFolder.Names} {rowOf.Count} names.");
         var missing = photos.Where(p => !rowOf.ContainsKey(p.Name)).Select(p => p.Name).ToArray();
         if (missing.Length > 0)
             throw new DatasetException($"{missing.Length} photos have no features, {string.Join(", ", missing.Take(5))} among them.");
@@ -55,7 +56,7 @@ public sealed class PrecomputedFeatures : FeatureSource
             var header = Npy.ReadHeader(file);
             return header is { Shape: [> 0, > 0 and <= 65_536], Type: ScalarType.Float16 or ScalarType.Float32 or ScalarType.Float64 }
                 ? header
-                : throw new DatasetException($"{Dataset.FeaturesName} is {header.Type} [{string.Join(", ", header.Shape)}]; it must be (photos, values) of float16, float32 or float64, with at most 65,536 values.");
+                : throw new DatasetException($"{DatasetFolder.Features} is {header.Type} [{string.Join(", ", header.Shape)}]; it must be (photos, values) of float16, float32 or float64, with at most 65,536 values.");
         }
         catch (NpyException e)
         {

@@ -6,7 +6,7 @@ using CaptionService.Captioning.Training;
 
 namespace CaptionService.Trainer;
 
-/// <summary>The trainer: <c>train FOLDER</c> and <c>evaluate MODEL DATASET</c>.</summary>
+/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
 public static class Program
 {
     private const string Usage = """
@@ -16,12 +16,16 @@ public static class Program
         CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--output RESULT.json] [--attached]
             Scores a model bundle on a split of the data set that the job file names.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
+        CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
+            Looks through a data set in its canonical form and writes FOLDER/report.json.
+            Takes broken photos out of the splits, and out of training what dev or test has too.
         """;
 
     /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>
     public static int Main(string[] args)
     {
-        TorchRuntime.Configure();
+        if (args is not ["inspect", ..])        // which loads libtorch only to measure
+            TorchRuntime.Configure();
         using var stop = new CancellationTokenSource();
         using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
@@ -39,6 +43,7 @@ public static class Program
                 ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest, "--attached"] => Evaluation.Run(model, job, rest, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
+                ["inspect", var folder, .. var rest] => Inspection.Inspect.Run(folder, rest, progress, rest.Contains("--attached") ? Attached(stop) : stop.Token),
                 _ => throw new ValidationException(Usage),
             };
         }

@@ -188,7 +188,7 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
         {
             Name = job.Name,
             Language = dataset?.Language ?? "en",
-            Data = new DatasetPaths(Path.Combine(data, "photos"), Path.Combine(data, "captions.token.txt"), Path.Combine(data, "train.txt"), Path.Combine(data, "dev.txt")),
+            Data = DatasetFolder.Paths(data),
             Options = JsonSerializer.Deserialize<TrainingOptions>(job.Options, JobFile.Json)!,
             Features = storage.Value.Features,
             BaseModel = job.BaseModel is { } model ? await models.Folder(model, stopping) : null,

@@ -38,17 +38,15 @@ public static partial class TrainingJobsApi
         RouteGroupBuilder jobs = routes.MapGroup("/training-jobs").WithTags("Training");
         jobs.MapPost("/", Create).WithName(CreateName).WithSummary("Starts training in the background")
             .WithDescription("Answers at once with the job, which waits for its turn; Location is where to watch it. With an `Idempotency-Key`, the same request sent again finds the same job.")
-            .Accepts<TrainingJobRequest>("application/json")
             .Problems(400, 404, 409, 413, 422, 503, 507);
-        jobs.MapGet("/", List).WithName("GetTrainingJobs").WithSummary("Jobs, the newest first").Problems(400, 503);
+        jobs.MapGet("/", List).WithName("GetTrainingJobs").WithSummary("Jobs, the newest first").Problems(400, 404, 503);
         jobs.MapGet("/{id}", async Task<Ok<TrainingJobResponse>> (string id, CaptionDb db, CancellationToken aborted) => TypedResults.Ok(TrainingJobResponse.Of(await Find(db, id, aborted))))
             .WithName("GetTrainingJob").WithSummary("One job: its state with times, and while it runs its stage, rate and time left").Problems(404, 503);
         jobs.MapGet("/{id}/events", Events).WithName(EventsName).WithSummary("What happened, as JSON or as a stream")
             .WithDescription("JSON: a page of events after a number. With `Accept: text/event-stream`: every event as it comes, from `Last-Event-ID` on, until the job ends; events named `job` carry the job itself whenever its state changes; 204 when there is nothing more to come.")
             .Problems(400, 404, 503);
         jobs.MapGet("/{id}/metrics", Metrics).WithName("GetTrainingJobMetrics").WithSummary("Series to draw: the loss by step; losses and scores by epoch").Problems(404, 503);
-        jobs.MapGet("/{id}/log", Log).WithName(LogName).WithSummary("The last lines that the trainer wrote").Problems(400, 404, 503)
-            .Produces<string>(200, "text/plain");
+        jobs.MapGet("/{id}/log", Log).WithName(LogName).WithSummary("The last lines that the trainer wrote").Produces<string>(200, "text/plain").Problems(400, 404, 503);
         jobs.MapGet("/{id}/checkpoints", Checkpoints).WithName("GetTrainingJobCheckpoints").WithSummary("What is on disk to go on from: the latest state, the weights of the best epoch").Problems(404, 503);
         jobs.MapPost("/{id}/cancel", (string id, CaptionDb db, TrainingSignals signals, TimeProvider time, CancellationToken aborted) => Change(db, id, job => job.Cancel(time.GetUtcNow()), signals, aborted))
             .WithName("CancelTrainingJob").WithSummary("Saves and stops a job; it can be resumed").Problems(404, 409, 503);

@@ -24,7 +24,7 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         await service.Further(broken, attempt: 1);
         using (Process trainer = Process.GetProcessById(service.Trainers().Single()))
         {
-            Assert.Equal("10", Nice(trainer.Id));
+            Assert.Equal("1", Nice(trainer.Id));
             trainer.Kill();
         }
         await service.Further(broken, attempt: 2);

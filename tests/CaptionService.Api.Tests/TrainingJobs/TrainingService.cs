@@ -32,7 +32,7 @@ public sealed class TrainingService : IAsyncDisposable
 
     public TrainingService(Dictionary<string, string> database, SharedFeatures features, ITestOutputHelper output)
     {
-        _settings = new(database) { ["Storage:Folder"] = Storage, ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30" };
+        _settings = new(database) { ["Storage:Folder"] = Storage, ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30", ["Training:Niceness"] = "1" };
         _output = output;
         Directory.CreateSymbolicLink(Path.Combine(Storage, "features"), features.Folder);
     }

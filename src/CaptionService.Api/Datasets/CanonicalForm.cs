@@ -1,0 +1,433 @@
+using System.Text;
+using System.Text.Json;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Training;
+using TorchSharp;
+
+namespace CaptionService.Api.Datasets;
+
+/// <summary>
+/// Brings what was sent into the one form that is trained on (<see cref="DatasetFolder"/>): captions recognised and joined
+/// with their photos, names made safe, splits taken from the data or drawn. No photo is decoded here.
+/// </summary>
+internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptions options)
+{
+    private const int Seed = 1;                     // of splits that are drawn
+    private const double DevShare = 0.1;            // of the photos, at least one
+    private const int MaxNameLength = 100;          // characters of a photo's name
+
+    private readonly List<DatasetFinding> _findings = [];
+
+    /// <summary>One photo of the data set to be.</summary>
+    private sealed record Entry(RawFile? Photo, string Original, List<string> Captions)
+    {
+        public string Name { get; set; } = "";
+
+        public string? Split { get; set; }
+
+        public int FirstRow { get; init; }      // of its captions, among all
+        public int Number { get; init; }        // among the photos that captions name
+    }
+
+    /// <summary>Writes the folder.</summary>
+    /// <exception cref="ProblemException">No captions are recognised, or they are malformed, or fit no photo.</exception>
+    public async Task Write(string folder, CancellationToken cancellation)
+    {
+        (List<RawFile> files, List<CaptionFile> read, List<RawFile> rest) = await ReadCaptions(cancellation);
+        List<RawCaption> captions = Merge(files, read);
+        List<Entry> entries = Join(captions);
+        int lines = captions.Count, photoFiles = raw.Files.Count(file => file.Kind == RawKind.Photo);
+        bool precomputed = entries.All(entry => entry.Photo is null) && raw.Files.Any(file => file.Kind == RawKind.Array);
+        RawFile? array = precomputed ? ChooseArray(lines, entries.Count) : null;
+        foreach (RawFile unused in raw.Files.Where(file => file.Kind == RawKind.Array && file != array))
+        {
+            raw.Ignored.Add(unused.Name);
+        }
+
+        Report(entries, captions, precomputed);
+        int all = entries.Count;
+        List<Entry> kept = [.. entries.Where(entry => (precomputed || entry.Photo is not null) && entry.Captions.Count > 0)];
+        if (kept.Count == 0)
+        {
+            throw photoFiles == 0 && !precomputed
+                ? new ProblemException(ProblemTable.NoPhotosSent, $"{lines:N0} captions came, without photos or features.")
+                : new ProblemException(ProblemTable.NothingFits, $"None of {lines:N0} captions names one of {photoFiles:N0} photos: '{RawFiles.Short(captions[0].Photo)}' is the first.");
+        }
+        Name(kept);
+        string splitsFrom = Split(kept, rest);
+
+        Directory.CreateDirectory(Path.Combine(folder, DatasetFolder.Photos));
+        await using (var text = new StreamWriter(Path.Combine(folder, DatasetFolder.Captions), append: false, new UTF8Encoding(false)) { NewLine = "\n" })
+        {
+            foreach (Entry entry in kept)
+            {
+                for (int k = 0; k < entry.Captions.Count; k++)
+                {
+                    await text.WriteLineAsync($"{entry.Name}#{k}\t{entry.Captions[k]}");
+                }
+            }
+        }
+        foreach (Entry entry in kept)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (entry.Photo is { } photo)
+            {
+                string path = Path.Combine(folder, DatasetFolder.Photos, entry.Name);
+                if (photo.Owned)
+                {
+                    File.Move(photo.Path, path);
+                }
+                else
+                {
+                    await Copy(photo.Path, path, cancellation);
+                }
+            }
+        }
+        if (array is not null)
+        {
+            WriteFeatures(array, folder, kept, perCaption: Rows(array) == lines && lines != all, cancellation);
+        }
+        await WriteNames(folder, DatasetFolder.Train, kept, "train");
+        await WriteNames(folder, DatasetFolder.Dev, kept, "dev");
+        if (kept.Any(entry => entry.Split == "test"))
+        {
+            await WriteNames(folder, DatasetFolder.Test, kept, "test");
+        }
+        var import = new DatasetImport(read[0].Format, language, photoFiles, lines, splitsFrom, _findings);
+        await File.WriteAllBytesAsync(Path.Combine(folder, DatasetFolder.Import), JsonSerializer.SerializeToUtf8Bytes(import, TrainingEvent.Json), cancellation);
+    }
+
+    private async Task<(List<RawFile> Files, List<CaptionFile> Read, List<RawFile> Others)> ReadCaptions(CancellationToken cancellation)
+    {
+        List<(RawFile File, string Format)> found = [];
+        List<RawFile> rest = [];
+        foreach (RawFile file in raw.Files.Where(file => file.Kind == RawKind.Text))
+        {
+            string? format;
+            try
+            {
+                format = CaptionFile.Recognise(file.Path);
+            }
+            catch (FormatException)     // a line without end: JSON in one line, or nothing of use
+            {
+                format = "json";
+            }
+            if (format is null)
+            {
+                rest.Add(file);
+            }
+            else
+            {
+                found.Add((file, format));
+            }
+        }
+        // Flickr8k brings the same captions lemmatised; multilingual sets a file for each language.
+        Prefer(file => !file.BaseName.Contains(".lemma.", StringComparison.OrdinalIgnoreCase));
+        string primary = language.Split('-', '_')[0];
+        if (found.Count > 1 && found.Count(f => Speaks(f.File, primary)) == 1)
+        {
+            Prefer(file => Speaks(file, primary));
+        }
+        if (found.Count == 0)
+        {
+            throw new ProblemException(ProblemTable.NoCaptions, $"None of {raw.Files.Count + raw.Ignored.Count:N0} files holds captions in a format that is read.");
+        }
+        foreach ((RawFile file, _) in found)
+        {
+            if (new FileInfo(file.Path).Length > options.MaxCaptionBytes)
+            {
+                throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The captions '{RawFiles.Short(file.Name)}' have more than {options.MaxCaptionBytes:N0} bytes.");
+            }
+        }
+
+        List<RawFile> files = [];
+        List<CaptionFile> read = [];
+        foreach ((RawFile file, string format) in found)
+        {
+            CaptionFile captions = await CaptionFile.Read(file, format, cancellation);
+            if (captions.Captions.Count == 0 && found.Count > 1)
+            {
+                rest.Add(file);
+                continue;
+            }
+            files.Add(file);
+            read.Add(captions);
+        }
+        if (read.Sum(file => file.Captions.Count) == 0)
+        {
+            throw new ProblemException(ProblemTable.NoCaptions, $"'{RawFiles.Short(found[0].File.Name)}' holds no caption.");
+        }
+        return (files, read, rest);
+
+        void Prefer(Func<RawFile, bool> wanted)
+        {
+            if (found.Any(f => wanted(f.File)))
+            {
+                rest.AddRange(found.Where(f => !wanted(f.File)).Select(f => f.File));
+                found.RemoveAll(f => !wanted(f.File));
+            }
+        }
+    }
+
+    private static bool Speaks(RawFile file, string language) =>
+        file.BaseName.Split('.', '_', '-').Any(part => part.Equals(language, StringComparison.OrdinalIgnoreCase));
+
+    // Several files of captions are one data set when each names another split: captions_train2014.json, captions_val2014.json.
+    private static List<RawCaption> Merge(List<RawFile> files, List<CaptionFile> read)
+    {
+        if (read.Count == 1)
+        {
+            return [.. read[0].Captions];
+        }
+        string?[] splits = [.. files.Select(file => CaptionFile.SplitInName(file.Name))];
+        if (splits.Contains(null) || splits.Distinct().Count() < splits.Length)
+        {
+            throw new ProblemException(ProblemTable.AmbiguousCaptions, $"{read.Count} files hold captions: {string.Join(", ", files.Take(4).Select(file => $"'{RawFiles.Short(file.Name)}'"))}.");
+        }
+        return [.. read.SelectMany((file, i) => file.Captions.Select(caption => caption with { Split = caption.Split ?? splits[i] }))];
+    }
+
+    private List<Entry> Join(List<RawCaption> captions)
+    {
+        var photos = new PhotoNames(raw.Files.Where(file => file.Kind == RawKind.Photo));
+        var byName = new Dictionary<string, Entry>(StringComparer.Ordinal);
+        var byPhoto = new Dictionary<RawFile, Entry>(ReferenceEqualityComparer.Instance);
+        List<Entry> entries = [];
+        List<string> twoSplits = [];
+        var tokenizer = Tokenizer.For(language);
+        for (int row = 0; row < captions.Count; row++)
+        {
+            RawCaption caption = captions[row];
+            if (!byName.TryGetValue(caption.Photo, out Entry? entry))
+            {
+                RawFile? photo = photos.Find(caption.Photo);
+                if (photo is null || !byPhoto.TryGetValue(photo, out entry))
+                {
+                    entry = new Entry(photo, caption.Photo, []) { Split = caption.Split, FirstRow = row, Number = entries.Count };
+                    entries.Add(entry);
+                    if (photo is not null)
+                    {
+                        byPhoto[photo] = entry;
+                    }
+                }
+                byName[caption.Photo] = entry;
+            }
+            if (caption.Split is not null && entry.Split != caption.Split && entry.Split is not null && twoSplits.LastOrDefault() != caption.Photo)
+            {
+                twoSplits.Add(caption.Photo);
+            }
+            entry.Split ??= caption.Split;
+            if (tokenizer.Tokenize(caption.Text).Count > 0)
+            {
+                entry.Captions.Add(caption.Text);
+            }
+        }
+        Add("photos_in_two_splits", FindingSeverity.Warning, twoSplits, n => $"{n} named in two splits; the first counts.");
+        return entries;
+    }
+
+    private void Report(List<Entry> entries, List<RawCaption> captions, bool precomputed)
+    {
+        if (!precomputed)
+        {
+            Entry[] homeless = [.. entries.Where(entry => entry.Photo is null)];
+            Add("captions_without_photo", FindingSeverity.Warning, [.. homeless.Select(entry => entry.Original)],
+                n => $"{n} named by captions did not come; their {homeless.Sum(entry => entry.Captions.Count)} captions are left out.");
+            HashSet<RawFile> used = new(entries.Where(entry => entry.Captions.Count > 0).Select(entry => entry.Photo).OfType<RawFile>(), ReferenceEqualityComparer.Instance);
+            Add("photos_without_captions", FindingSeverity.Warning, [.. raw.Files.Where(file => file.Kind == RawKind.Photo && !used.Contains(file)).Select(file => file.Name)],
+                n => $"{n} came without a caption and were left out.");
+        }
+        int empty = captions.Count - entries.Sum(entry => entry.Captions.Count);
+        if (empty > 0)
+        {
+            _findings.Add(new DatasetFinding("empty_captions", FindingSeverity.Warning, empty, [.. captions.Where(caption => caption.Text.Length == 0).Select(caption => caption.Photo).Distinct().Take(DatasetFinding.MaxExamples)],
+                $"{empty} captions hold no word and were left out."));
+        }
+        Add("repeated_names", FindingSeverity.Warning, raw.Repeated, n => $"{n} came twice under one name; the first counts.");
+        Add("nested_archives", FindingSeverity.Warning, raw.Nested, n => $"{n} inside the archive are archives themselves: they were not opened. Put their files into one archive.");
+        Add("links_ignored", FindingSeverity.Warning, raw.Links, n => $"{n} in the folder are links, and were not followed.");
+    }
+
+    private void Name(List<Entry> entries)
+    {
+        var taken = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        List<string> renamed = [];
+        foreach (Entry entry in entries)
+        {
+            string original = entry.Photo?.BaseName ?? entry.Original[(entry.Original.LastIndexOfAny(['/', '\\']) + 1)..];
+            string safe = string.Concat(RawFiles.Printable(original).Select(c => char.IsLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '_')).TrimStart('.');
+            safe = safe.Length > MaxNameLength ? safe[^MaxNameLength..] : safe.Length == 0 ? "photo" : safe;
+            string stem = Path.GetFileNameWithoutExtension(safe), extension = Path.GetExtension(safe);
+            string name = safe;
+            for (int i = 2; !taken.Add(name); i++)
+            {
+                name = $"{stem}-{i}{extension}";
+            }
+            entry.Name = name;
+            if (name != original)
+            {
+                renamed.Add($"{RawFiles.Short(RawFiles.Printable(entry.Original))} → {name}");
+            }
+        }
+        Add("renamed_photos", FindingSeverity.Info, renamed, n => $"{n} got another name here: theirs was unsafe as a file's name, or another photo has it too.");
+    }
+
+    private string Split(List<Entry> entries, List<RawFile> rest)
+    {
+        if (entries.All(entry => entry.Split is null))
+        {
+            ReadSplitLists(entries, rest);
+        }
+        foreach (RawFile file in rest)
+        {
+            raw.Ignored.Add(file.Name);
+        }
+        Add("ignored_files", FindingSeverity.Info, raw.Ignored, n => $"{n} are neither photos nor captions, and were left out.");
+        if (entries.Any(entry => entry.Split is not null))
+        {
+            Add("photos_without_split", FindingSeverity.Info, [.. entries.Where(entry => entry.Split is null).Select(entry => entry.Name)], n => $"{n} are in none of the splits that came, and are not used.");
+            return "data";
+        }
+        // By name, so that the same photos in another order give the same splits.
+        Entry[] order = [.. entries.OrderBy(entry => entry.Name, StringComparer.Ordinal)];
+        new Random(Seed).Shuffle(order);
+        int dev = order.Length < 2 ? 0 : Math.Max(1, (int)(order.Length * DevShare));
+        for (int i = 0; i < order.Length; i++)
+        {
+            order[i].Split = i < dev ? "dev" : "train";
+        }
+        return "made";
+    }
+
+    // Flickr_8k.trainImages.txt and the like: a file of names whose own name tells the split.
+    private static void ReadSplitLists(List<Entry> entries, List<RawFile> rest)
+    {
+        var byName = new Dictionary<string, Entry>(StringComparer.Ordinal);
+        foreach (Entry entry in entries)
+        {
+            byName.TryAdd(BaseName(entry.Original), entry);
+            byName.TryAdd(entry.Name, entry);
+        }
+        foreach (RawFile file in rest.ToArray())
+        {
+            if (CaptionFile.SplitInName(file.BaseName) is not { } split || CaptionFile.ReadNames(file.Path, most: 10 * entries.Count + 1000) is not { Count: > 0 } names)
+            {
+                continue;
+            }
+            List<Entry> listed = [.. names.Select(name => byName.GetValueOrDefault(BaseName(name))).OfType<Entry>()];
+            if (2 * listed.Count < names.Count && listed.Count < entries.Count / 10)
+            {
+                continue;
+            }
+            foreach (Entry entry in listed)
+            {
+                entry.Split ??= split;
+            }
+            rest.Remove(file);
+        }
+
+        static string BaseName(string name) => name[(name.LastIndexOfAny(['/', '\\']) + 1)..];
+    }
+
+    private RawFile ChooseArray(int lines, int photos)
+    {
+        RawFile[] arrays = [.. raw.Files.Where(file => file.Kind == RawKind.Array)];
+        return arrays.FirstOrDefault(file => Rows(file) == photos) ?? arrays.FirstOrDefault(file => Rows(file) == lines)
+            ?? throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(arrays[0].Name)}' has {Rows(arrays[0]):N0} rows; the captions are {lines:N0} lines about {photos:N0} photos.");
+    }
+
+    private static long Rows(RawFile array) => Header(array).Shape[0];
+
+    private static NpyHeader Header(RawFile array)
+    {
+        try
+        {
+            using FileStream file = File.OpenRead(array.Path);
+            NpyHeader header = Npy.ReadHeader(file);
+            return header is { Shape: [> 0, > 0 and <= 65_536], Type: torch.ScalarType.Float16 or torch.ScalarType.Float32 or torch.ScalarType.Float64 } ? header
+                : throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(array.Name)}' is not (rows, values) of float16, float32 or float64 with at most 65,536 values.");
+        }
+        catch (NpyException broken)
+        {
+            throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(array.Name)}': {broken.Message[(broken.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..].TrimEnd('.')}.");
+        }
+    }
+
+    // Photos are in the order of their first captions: the file has a row for each, or one for each caption.
+    private static void WriteFeatures(RawFile array, string folder, List<Entry> kept, bool perCaption, CancellationToken cancellation)
+    {
+        NpyHeader header = Header(array);
+        using FileStream source = File.OpenRead(array.Path);
+        using FileStream file = File.Create(Path.Combine(folder, DatasetFolder.Features));
+        string descr = header.Type switch { torch.ScalarType.Float16 => "<f2", torch.ScalarType.Float32 => "<f4", _ => "<f8" };
+        string text = $"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({kept.Count}, {header.Shape[1]}), }}";
+        text = text.PadRight((text.Length + 11 + 63) / 64 * 64 - 11) + "\n";
+        file.Write([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0, (byte)text.Length, (byte)(text.Length >> 8)]);
+        file.Write(Encoding.ASCII.GetBytes(text));
+        byte[] row = new byte[header.RowBytes];
+        foreach (Entry entry in kept)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            source.Position = header.DataOffset + (perCaption ? entry.FirstRow : entry.Number) * header.RowBytes;
+            source.ReadExactly(row);
+            file.Write(row);
+        }
+        File.WriteAllLines(Path.Combine(folder, DatasetFolder.Names), kept.Select(entry => entry.Name));
+    }
+
+    private static async Task WriteNames(string folder, string file, List<Entry> entries, string split) =>
+        await File.WriteAllTextAsync(Path.Combine(folder, file), string.Concat(entries.Where(entry => entry.Split == split).Select(entry => entry.Name + "\n")));
+
+    private static async Task Copy(string from, string to, CancellationToken cancellation)
+    {
+        await using FileStream source = File.OpenRead(from);
+        await using FileStream target = File.Create(to);
+        await source.CopyToAsync(target, cancellation);
+    }
+
+    private void Add(string code, FindingSeverity severity, List<string> all, Func<string, string> message)
+    {
+        if (all.Count > 0)
+        {
+            _findings.Add(DatasetFinding.Of(code, severity, [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))], message($"{all.Count} {(code.EndsWith("files", StringComparison.Ordinal) || code is "nested_archives" or "links_ignored" ? "files" : "photos")}"))
+                with { Count = all.Count });
+        }
+    }
+
+    /// <summary>Finds the photo that a caption means: by its path, the end of its path, its file name, in any casing, without extension.</summary>
+    private sealed class PhotoNames
+    {
+        private readonly Dictionary<string, RawFile> _paths = new(StringComparer.Ordinal);
+        private readonly Dictionary<string, List<RawFile>> _names = new(StringComparer.Ordinal), _anyCase = new(StringComparer.OrdinalIgnoreCase), _stems = new(StringComparer.OrdinalIgnoreCase);
+
+        public PhotoNames(IEnumerable<RawFile> photos)
+        {
+            foreach (RawFile photo in photos)
+            {
+                _paths[photo.Name] = photo;
+                Put(_names, photo.BaseName, photo);
+                Put(_anyCase, photo.BaseName, photo);
+                Put(_stems, Path.GetFileNameWithoutExtension(photo.BaseName), photo);
+            }
+        }
+
+        public RawFile? Find(string name)
+        {
+            string path = RawFiles.Printable(name.Replace('\\', '/').Trim()), file = path[(path.LastIndexOf('/') + 1)..];
+            return _paths.GetValueOrDefault(path)
+                ?? Only(_names.GetValueOrDefault(file)?.Where(photo => photo.Name.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal)))
+                ?? Only(_names.GetValueOrDefault(file)) ?? Only(_anyCase.GetValueOrDefault(file)) ?? Only(_stems.GetValueOrDefault(file));
+        }
+
+        private static void Put(Dictionary<string, List<RawFile>> index, string key, RawFile photo)
+        {
+            if (!index.TryGetValue(key, out List<RawFile>? photos))
+            {
+                index[key] = photos = [];
+            }
+            photos.Add(photo);
+        }
+
+        private static RawFile? Only(IEnumerable<RawFile>? photos) => photos?.Take(2).ToArray() is [var one] ? one : null;
+    }
+}

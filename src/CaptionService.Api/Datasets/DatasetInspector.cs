@@ -1,0 +1,163 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text.Json;
+using System.Threading.Channels;
+using CaptionService.Captioning.Training;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+
+namespace CaptionService.Api.Datasets;
+
+/// <summary>
+/// Has new data sets looked through, one at a time, by a trainer process of low priority: photos from strangers are never
+/// decoded in here. What a stop of the server interrupts is begun again at its next start.
+/// </summary>
+internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, ILogger<DatasetInspector> logger)
+    : BackgroundService
+{
+    private const int KeptErrorLines = 20;
+
+    private readonly Channel<string> _waiting = Channel.CreateUnbounded<string>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ConcurrentDictionary<string, CancellationTokenSource> _dropped = [];
+
+    /// <summary>Has a data set looked through soon.</summary>
+    public void Add(string id) => _waiting.Writer.TryWrite(id);
+
+    /// <summary>Stops looking through a data set that is being deleted.</summary>
+    public void Drop(string id) => _dropped.GetValueOrDefault(id)?.Cancel();
+
+    // Before the server listens: what an earlier one was interrupted in.
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await Recover(cancellationToken);
+        await base.StartAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await foreach (string id in _waiting.Reader.ReadAllAsync(stoppingToken))
+        {
+            await Guarded(id, stoppingToken);
+        }
+    }
+
+    // Whatever happens with one data set, the next one has its turn.
+    private async Task Guarded(string id, CancellationToken stopping)
+    {
+        try
+        {
+            await Inspect(id, stopping);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            throw;
+        }
+        catch (Exception failure)
+        {
+            Log.Failed(logger, id, failure);
+        }
+    }
+
+    // After a crash: a folder without an entry is what an upload left; an entry still being checked is checked again.
+    private async Task Recover(CancellationToken stopping)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
+        HashSet<string> known = [.. await db.Datasets.Select(dataset => dataset.Id).ToListAsync(stopping)];
+        foreach (string folder in Directory.EnumerateDirectories(storage.Value.Datasets))
+        {
+            if (Ids.Is(Path.GetFileName(folder)) && !known.Contains(Path.GetFileName(folder)))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+        foreach (string id in await db.Datasets.Where(dataset => dataset.Status == DatasetStatus.Checking).OrderBy(dataset => dataset.CreatedAt).Select(dataset => dataset.Id).ToListAsync(stopping))
+        {
+            Add(id);
+        }
+    }
+
+    private async Task Inspect(string id, CancellationToken stopping)
+    {
+        using var dropped = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        _dropped[id] = dropped;
+        try
+        {
+            await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
+            if (await db.Datasets.FindAsync([id], stopping) is not { Status: DatasetStatus.Checking } dataset)
+            {
+                return;
+            }
+            string folder = Path.Combine(storage.Value.Datasets, id);
+            (int exit, string log) = await Run(folder, dropped.Token);
+            string file = Path.Combine(folder, DatasetFolder.Report);
+            if (exit == TrainerExit.Succeeded && JsonSerializer.Deserialize<DatasetReport>(await File.ReadAllBytesAsync(file, dropped.Token), TrainingEvent.Json) is { } report)
+            {
+                dataset.Report = JsonSerializer.Serialize(report, TrainingEvent.Json);
+                dataset.Photos = report.Photos.Usable;
+                dataset.Captions = report.Captions.Usable;
+                (dataset.TrainPhotos, dataset.DevPhotos) = (report.Splits.Train, report.Splits.Dev);
+                dataset.Status = report.Verdict == FindingSeverity.Error ? DatasetStatus.Refused : DatasetStatus.Ready;
+                dataset.Problem = report.Verdict == FindingSeverity.Error ? report.Findings[0].Message : null;
+            }
+            else
+            {
+                Log.Broke(logger, id, exit, log);
+                dataset.Status = DatasetStatus.Refused;
+                dataset.Problem = "The inspection broke off. Take out files that are no photos and send the data set again; the server's log says more.";
+            }
+            dataset.Bytes = new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
+            // Deleted meanwhile: nothing to say any more.
+            if (await db.Datasets.AnyAsync(d => d.Id == id, stopping))
+            {
+                await db.SaveChangesAsync(stopping);
+            }
+        }
+        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
+        {
+            // Deleted meanwhile.
+        }
+        finally
+        {
+            _dropped.TryRemove(id, out _);
+        }
+    }
+
+    private async Task<(int Exit, string Log)> Run(string folder, CancellationToken cancellation)
+    {
+        string[] estimate = options.Value.Estimate ? [] : ["--no-estimate"];
+        using Process process = TrainerProgram.Start(["inspect", folder, "--attached", .. estimate]);
+        try
+        {
+            var lines = new Queue<string>();
+            Task output = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, cancellation);
+            while (await process.StandardError.ReadLineAsync(cancellation) is { } line)
+            {
+                lines.Enqueue(line);
+                if (lines.Count > KeptErrorLines)
+                {
+                    lines.Dequeue();
+                }
+            }
+            await output;
+            await process.WaitForExitAsync(cancellation);
+            return (process.ExitCode, string.Join('\n', lines));
+        }
+        finally
+        {
+            if (!process.HasExited)
+            {
+                process.Kill(entireProcessTree: true);
+                await process.WaitForExitAsync(CancellationToken.None);
+            }
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Error, "The inspection of data set {Id} failed")]
+        public static partial void Failed(ILogger logger, string id, Exception exception);
+
+        [LoggerMessage(2, LogLevel.Error, "The inspection of data set {Id} left with {Exit}: {Log}")]
+        public static partial void Broke(ILogger logger, string id, int exit, string log);
+    }
+}

@@ -1,0 +1,204 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+namespace CaptionService.Api.Datasets;
+
+/// <summary>What one <c>POST /datasets</c> brought, on the disk.</summary>
+/// <param name="Name">What the data set is to be called.</param>
+/// <param name="Language">Language of its captions.</param>
+/// <param name="Files">Files of the form, with what the caller named them.</param>
+/// <param name="Folder">The server's folder to import from, instead.</param>
+internal sealed record DatasetRequest(string Name, string Language, IReadOnlyList<(string Name, string Path)> Files, string? Folder);
+
+/// <summary>Reads the request: a form, whose files are streamed to the disk as they come, or JSON that names a folder.</summary>
+internal sealed partial class DatasetUpload(IOptions<DatasetsOptions> options)
+{
+    private const int MaxFieldBytes = 1024, MaxFiles = 8, MaxNameLength = 100;
+    private const long MaxJsonBytes = 64 * 1024;
+
+    /// <summary>Reads it.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="folder">Where its files go; the caller removes it.</param>
+    /// <param name="aborted">The caller left.</param>
+    /// <exception cref="ProblemException">The request is refused.</exception>
+    public async Task<DatasetRequest> Read(HttpRequest request, string folder, CancellationToken aborted)
+    {
+        string media = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) ? type.MediaType.ToString().ToLowerInvariant() : "";
+        return media switch
+        {
+            "multipart/form-data" => await ReadForm(request, type!.Boundary, folder, aborted),
+            "application/json" => await ReadJson(request, aborted),
+            _ => throw new ProblemException(ProblemTable.UnsupportedMediaType, "A data set comes as multipart/form-data, or as JSON that names a folder of the server."),
+        };
+    }
+
+    private async Task<DatasetRequest> ReadForm(HttpRequest request, StringSegment quotedBoundary, string folder, CancellationToken aborted)
+    {
+        LimitBody(request, options.Value.MaxUploadBytes);
+        string? boundary = HeaderUtilities.RemoveQuotes(quotedBoundary).Value;
+        if (string.IsNullOrEmpty(boundary) || boundary.Length > 70)     // 70: RFC 2046
+        {
+            throw new ProblemException(ProblemTable.MalformedBody, "The multipart body's Content-Type names no boundary of 1 to 70 characters.");
+        }
+        var fields = new Dictionary<string, string>(StringComparer.Ordinal);
+        List<(string Name, string Path)> files = [];
+        var parts = new MultipartReader(boundary, request.Body, bufferSize: 64 * 1024);
+        while (await NextPart(parts, aborted) is { } part)
+        {
+            if (!ContentDispositionHeaderValue.TryParse(part.ContentDisposition, out ContentDispositionHeaderValue? disposition))
+            {
+                throw new ProblemException(ProblemTable.MalformedBody, "A part of the form has no Content-Disposition.");
+            }
+            string field = HeaderUtilities.RemoveQuotes(disposition.Name).ToString();
+            switch (field)
+            {
+                case "archive" or "captions":
+                    if (files.Count == MaxFiles)
+                    {
+                        throw new ProblemException(ProblemTable.InvalidOption, $"A form brings at most {MaxFiles} files; put them into one archive.");
+                    }
+                    string sent = HeaderUtilities.RemoveQuotes(disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).ToString();
+                    string path = Path.Combine(folder, $"part{files.Count}");
+                    await Store(part.Body, path, aborted);
+                    files.Add((sent.Length > 0 ? sent[(sent.LastIndexOfAny(['/', '\\']) + 1)..] : field, path));
+                    break;
+                case "name" or "language":
+                    if (!fields.TryAdd(field, await ReadText(field, part.Body, aborted)))
+                    {
+                        throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is in the form twice.");
+                    }
+                    break;
+                default:
+                    throw new ProblemException(ProblemTable.InvalidOption, $"There is no field '{RawFiles.Short(RawFiles.Printable(field))}': archive, captions, name or language.");
+            }
+        }
+        return files.Count > 0
+            ? new DatasetRequest(CheckName(fields.GetValueOrDefault("name") ?? Stem(files[^1].Name)), CheckLanguage(fields.GetValueOrDefault("language")), files, null)
+            : throw new ProblemException(ProblemTable.NoArchive, "The form was read to its end without a file.");
+    }
+
+    private static async Task<MultipartSection?> NextPart(MultipartReader parts, CancellationToken aborted)
+    {
+        try
+        {
+            return await parts.ReadNextSectionAsync(aborted);
+        }
+        catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+        {
+            throw BreaksOff();
+        }
+    }
+
+    // Reading and writing fail apart: a body that breaks off is the caller's, a full disk is not.
+    private static async Task Store(Stream body, string path, CancellationToken aborted)
+    {
+        await using FileStream file = new(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0, FileOptions.Asynchronous);
+        byte[] buffer = new byte[256 * 1024];
+        while (true)
+        {
+            int read;
+            try
+            {
+                read = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, aborted);
+            }
+            catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+            {
+                throw BreaksOff();
+            }
+            if (read == 0)
+            {
+                return;
+            }
+            await file.WriteAsync(buffer.AsMemory(0, read), aborted);
+        }
+    }
+
+    private static async Task<DatasetRequest> ReadJson(HttpRequest request, CancellationToken aborted)
+    {
+        LimitBody(request, MaxJsonBytes);
+        try
+        {
+            FolderImport body = await JsonSerializer.DeserializeAsync<FolderImport>(request.Body, FolderImport.Format, aborted)
+                ?? throw new JsonException();
+            if (body.Unknown?.Keys.FirstOrDefault() is { } unknown)
+            {
+                throw new ProblemException(ProblemTable.InvalidOption, $"There is no member '{RawFiles.Short(RawFiles.Printable(unknown))}': folder, name or language.");
+            }
+            if (string.IsNullOrWhiteSpace(body.Folder))
+            {
+                throw new ProblemException(ProblemTable.InvalidOption, "The member 'folder' is missing.");
+            }
+            return new DatasetRequest(CheckName(body.Name ?? Path.GetFileName(body.Folder.TrimEnd('/', '\\'))), CheckLanguage(body.Language), [], body.Folder);
+        }
+        catch (JsonException malformed)
+        {
+            throw new ProblemException(ProblemTable.MalformedBody, $"The body is not the JSON that is expected, at {malformed.Path ?? "$"}.");
+        }
+    }
+
+    private static string CheckName(string name) =>
+        name.Trim() is { Length: >= 1 and <= MaxNameLength } trimmed && !trimmed.Any(char.IsControl)
+            ? trimmed
+            : throw new ProblemException(ProblemTable.InvalidOption, $"The name must have 1 to {MaxNameLength} characters.");
+
+    private static string CheckLanguage(string? language) =>
+        language is null ? "en"
+        : LanguageTag().IsMatch(language) ? language
+        : throw new ProblemException(ProblemTable.InvalidOption, $"The language '{RawFiles.Short(RawFiles.Printable(language))}' is no tag such as en, de or zh-Hans.");
+
+    // The default name: the file's, without .zip or .tar.gz.
+    private static string Stem(string file)
+    {
+        string stem = RawFiles.Printable(file);
+        int dot = stem.IndexOf('.', Math.Min(1, stem.Length));
+        stem = dot > 0 ? stem[..dot] : stem;
+        return stem.Length <= MaxNameLength ? stem : stem[..MaxNameLength];
+    }
+
+    private static async Task<string> ReadText(string field, Stream body, CancellationToken aborted)
+    {
+        byte[] bytes = new byte[MaxFieldBytes + 1];
+        int length = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, aborted);
+        return length <= MaxFieldBytes
+            ? Encoding.UTF8.GetString(bytes, 0, length)
+            : throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is longer than {MaxFieldBytes} bytes.");
+    }
+
+    private static void LimitBody(HttpRequest request, long bytes)
+    {
+        if (request.ContentLength > bytes)
+        {
+            throw new ProblemException(ProblemTable.BodyTooLarge, $"The body has {request.ContentLength:N0} bytes, at most {bytes:N0} are read.");
+        }
+        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            limit.MaxRequestBodySize = bytes;
+        }
+    }
+
+    private static ProblemException BreaksOff() => new(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
+
+    [GeneratedRegex("^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,4}$")]
+    private static partial Regex LanguageTag();
+}
+
+/// <summary>The JSON way in: a folder of the server.</summary>
+internal sealed record FolderImport
+{
+    public static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { AllowDuplicateProperties = false, PropertyNameCaseInsensitive = false };
+
+    public string? Folder { get; init; }
+
+    public string? Name { get; init; }
+
+    public string? Language { get; init; }
+
+    [System.Text.Json.Serialization.JsonExtensionData]
+    public Dictionary<string, JsonElement>? Unknown { get; init; }
+}

@@ -1,0 +1,108 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using CaptionService.Captioning.Training;
+using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
+
+namespace CaptionService.Api.TrainingJobs;
+
+/// <summary>What a job may ask for, described from the table it is checked with; and the stream of its events.</summary>
+internal sealed class TrainingJobsOperation : IOperationFilter
+{
+    private const string Example = """
+        { "dataset": "k3v7q2m5x4ab", "preset": "quick", "name": "garden-en", "budget": { "minutes": 30 }, "activateIfBetter": true }
+        """;
+
+    public void Apply(OpenApiOperation operation, OperationFilterContext context)
+    {
+        if (operation.OperationId == TrainingJobsApi.CreateName)
+        {
+            operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
+            {
+                Name = "Idempotency-Key",
+                In = ParameterLocation.Header,
+                Description = "1 to 255 characters that the caller chooses for one job: the same key with the same body finds the same job, with another body it is refused (422); 409 while the first request is under way.",
+                Schema = new OpenApiSchema { Type = JsonSchemaType.String, MinLength = 1, MaxLength = 255 },
+            }];
+            operation.RequestBody = new OpenApiRequestBody
+            {
+                Required = true,
+                Content = new Dictionary<string, IOpenApiMediaType> { ["application/json"] = new OpenApiMediaType { Schema = Request(), Example = JsonNode.Parse(Example) } },
+            };
+            if (operation.Responses?.TryGetValue("202", out IOpenApiResponse? accepted) == true && accepted is OpenApiResponse answer)
+            {
+                answer.Headers = new Dictionary<string, IOpenApiHeader> { ["Location"] = new OpenApiHeader { Description = "Where to watch the job.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } } };
+            }
+        }
+        else if (operation.OperationId == TrainingJobsApi.EventsName)
+        {
+            operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
+            {
+                Name = "Last-Event-ID",
+                In = ParameterLocation.Header,
+                Description = "Of a stream: number of the last event that the listener has.",
+                Schema = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" },
+            }];
+            if (operation.Responses?.TryGetValue("200", out IOpenApiResponse? ok) == true && ok is OpenApiResponse { Content: { } content })
+            {
+                content["text/event-stream"] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Description = "`id:` number, `event:` type, `data:` the event as in JSON; `event: job` with the job, without an id." } };
+            }
+        }
+    }
+
+    private static OpenApiSchema Request() => Object(
+        ("dataset", Text("Id of the data set, one of `GET /datasets`.")),
+        ("preset", new OpenApiSchema
+        {
+            Type = JsonSchemaType.String,
+            Enum = [.. TrainingPreset.All.Select(p => (JsonNode)p.Name)],
+            Default = TrainingPreset.Quick.Name,
+            Description = string.Join(' ', TrainingPreset.All.Select(p => $"`{p.Name}`: {p.Description}")) + " See `GET /training-presets`.",
+        }),
+        ("baseModel", Text("Model to start from, name or name@version: its words and network are kept. Default: with `quick` the one in service for the data set's language, else none.")),
+        ("name", new OpenApiSchema { Type = JsonSchemaType.String, Pattern = "^[a-z0-9][a-z0-9._-]{0,63}$", Description = "Name of the model to be made; one that exists gets a next version. Default: the base model's, else from the data set's." }),
+        ("seed", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32", Minimum = "0", Description = "Seed of all that is random." }),
+        ("budget", Object(
+            ("minutes", new OpenApiSchema
+            {
+                Type = JsonSchemaType.Number, Format = "double", Minimum = FormattableString.Invariant($"{TrainingBudget.LeastMinutes}"), Maximum = FormattableString.Invariant($"{TrainingBudget.MostMinutes}"),
+                Description = "Minutes of training and validation, the encoding of the photos not counted; then the best model so far is the result.",
+            }),
+            ("epochs", Option("epochs", null)))),
+        ("options", Object([.. TrainingOption.All.Select(o => (o.Name, Option(o.Name, TrainingPreset.Best)))])),
+        ("activateIfBetter", new OpenApiSchema { Type = JsonSchemaType.Boolean, Default = false, Description = "Whether the model goes into service when it is better than the active one, beyond chance, on the data set's dev photos." }));
+
+    // No defaults as such: a client would send them all, and they depend on the preset.
+    private static OpenApiSchema Option(string name, TrainingPreset? shown)
+    {
+        TrainingOption option = TrainingOption.All.First(o => o.Name == name);
+        var schema = new OpenApiSchema
+        {
+            Type = option.Type switch { "integer" => JsonSchemaType.Integer, "number" => JsonSchemaType.Number, "boolean" => JsonSchemaType.Boolean, _ => JsonSchemaType.String },
+            Format = option.Type switch { "integer" => "int32", "number" => "double", _ => null },
+            Minimum = option.Minimum is { } minimum ? FormattableString.Invariant($"{(decimal)minimum}") : null,
+            Maximum = option.Maximum is { } maximum ? FormattableString.Invariant($"{(decimal)maximum}") : null,
+            Description = $"{option.Description} Range: {option.Range}.{(option.Unit is null ? "" : $" Unit: {option.Unit}.")}",
+        };
+        if (option.Values is { } values)
+        {
+            schema.Enum = [.. values.Select(v => (JsonNode)v)];
+        }
+        if (shown is not null)
+        {
+            JsonElement value = JsonSerializer.SerializeToElement(shown.Options, TrainingJobRequest.Format).GetProperty(name);
+            schema.Description += $" Default with `{shown.Name}`: {value.GetRawText().Trim('"')}.";
+        }
+        return schema;
+    }
+
+    private static OpenApiSchema Text(string description) => new() { Type = JsonSchemaType.String, Description = description };
+
+    private static OpenApiSchema Object(params (string Name, OpenApiSchema Schema)[] members) => new()
+    {
+        Type = JsonSchemaType.Object,
+        AdditionalPropertiesAllowed = false,
+        Properties = members.ToDictionary(m => m.Name, m => (IOpenApiSchema)m.Schema),
+        Required = members.Any(m => m.Name == "dataset") ? new HashSet<string> { "dataset" } : null,
+    };
+}
