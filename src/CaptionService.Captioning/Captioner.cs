@@ -25,13 +25,13 @@ public sealed record CaptionOptions
     public bool Attention { get; init; }
 
     /// <summary>Default of <see cref="BeamWidth"/>, chosen on the development split.</summary>
-    public const int DefaultBeamWidth = 3;
+    public const int DefaultBeamWidth = 5;
 
     /// <summary>Default of <see cref="LengthNormalization"/>, chosen on the development split.</summary>
     public const double DefaultLengthNormalization = 0.7;
 
     /// <summary>No run of this many words is repeated in a caption; chosen on the development split.</summary>
-    public const int NoRepeatNgram = 3;
+    public const int NoRepeatNgram = 2;
 
     /// <summary>Largest <see cref="BeamWidth"/> and <see cref="Count"/>.</summary>
     public const int MaxBeamWidth = 16;
