@@ -59,7 +59,7 @@ public static class EvaluationsApi
                 return TypedResults.Ok(new EvaluationsResponse(await db.Evaluations.CountAsync(aborted), [.. page.Select(EvaluationResponse.Of)]));
             })
             .WithName("GetEvaluations").WithSummary("Evaluations and comparisons, the newest first")
-            .ProducesProblem(400);
+            .ProducesProblem(400).ProducesProblem(503);
 
         evaluations.MapGet("/{id}", async Task<Ok<EvaluationResponse>> (string id, IDbContextFactory<CaptionDb> databases, CancellationToken aborted) =>
             {
@@ -68,7 +68,7 @@ public static class EvaluationsApi
                     ?? throw new ProblemException(ProblemTable.EvaluationNotFound, "There is no such evaluation.")));
             })
             .WithName("GetEvaluation").WithSummary("One evaluation or comparison, with its result once it has succeeded")
-            .ProducesProblem(404);
+            .ProducesProblem(404).ProducesProblem(503);
     }
 
     private static Accepted<EvaluationResponse> Accepted(Evaluation evaluation) => TypedResults.Accepted($"/evaluations/{evaluation.Id}", EvaluationResponse.Of(evaluation));

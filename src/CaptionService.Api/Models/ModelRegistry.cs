@@ -44,16 +44,17 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
 
     /// <summary>What <c>name</c> or <c>name@version</c> means: of a name alone, the active version or else the newest.</summary>
     /// <exception cref="ProblemException">There is no such model.</exception>
-    public RegisteredModel Find(string reference)
+    public RegisteredModel Find(string reference) => TryFind(reference) ?? throw NotFound(reference);
+
+    /// <summary>The same, or null.</summary>
+    public RegisteredModel? TryFind(string reference)
     {
         int at = reference.LastIndexOf('@');
         if (at > 0)
         {
-            return int.TryParse(reference.AsSpan(at + 1), out int version) ? Find(reference[..at], version) : throw NotFound(reference);
+            return int.TryParse(reference.AsSpan(at + 1), out int version) ? _all.FirstOrDefault(model => model.Card.Name == reference[..at] && model.Card.Version == version) : null;
         }
-        return _all.FirstOrDefault(model => model.Card.Name == reference && model.Active)
-            ?? _all.LastOrDefault(model => model.Card.Name == reference)
-            ?? throw NotFound(reference);
+        return _all.FirstOrDefault(model => model.Card.Name == reference && model.Active) ?? _all.LastOrDefault(model => model.Card.Name == reference);
     }
 
     /// <summary>One version.</summary>
@@ -203,7 +204,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         ModelCard card;
         try
         {
-            card = await loaded.Try(folder, cancellation);
+            card = await Check(folder, ofJob: jobId is not null, cancellation);
         }
         catch (ModelBundleException broken)
         {
@@ -309,6 +310,21 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         }
         Log.Activated(logger, model.Reference, before?.Reference);
         return Find(model.Card.Name, model.Card.Version);
+    }
+
+    // A job over precomputed features makes a model that the encoder here may have no features for. It is kept, for
+    // evaluations and for who has that encoder, and cannot be activated.
+    private async Task<ModelCard> Check(string folder, bool ofJob, CancellationToken cancellation)
+    {
+        try
+        {
+            return await loaded.Try(folder, cancellation);
+        }
+        catch (ModelBundleException) when (ofJob && ModelBundle.ReadCard(folder) is { EncoderSha256: null, Decoder.SingleVector: true })
+        {
+            using ModelBundle bundle = ModelBundle.Load(folder);
+            return bundle.Card;
+        }
     }
 
     private void Show(RegisteredModel[] all, LoadedModel? warm = null)

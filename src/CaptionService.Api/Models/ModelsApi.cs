@@ -72,7 +72,7 @@ public static class ModelsApi
             })
             .WithName("DeleteModel").WithSummary("Deletes a version that is not active")
             .WithDescription("Its number is not given again. The model that comes with the product cannot be deleted.")
-            .ProducesProblem(404).ProducesProblem(409);
+            .ProducesProblem(404).ProducesProblem(409).ProducesProblem(503);
     }
 
     private static async Task<Created<ModelVersionResponse>> Upload(HttpRequest request, ModelRegistry registry, Readiness readiness, IOptions<ModelsOptions> options, IOptions<StorageOptions> storage, CancellationToken aborted)

@@ -213,7 +213,6 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         Assert.Equal(2, expected.Values.Select(known => known.Caption).Distinct().Count());
         await service.Activate("small", versions[0].Version);
 
-        long tensors = 0;
         var watch = Stopwatch.StartNew();
         using var stop = new CancellationTokenSource();
         Task<Dictionary<int, int>>[] clients = [.. Enumerable.Range(0, 3).Select(_ => Task.Run(Ask))];
@@ -221,10 +220,6 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         {
             Answer activated = await service.Activate("small", versions[swap % 2].Version);
             Assert.True(activated.Status == 200, activated.Body.ToJsonString());
-            if (swap == 50)
-            {
-                tensors = torch.Tensor.TotalCount;
-            }
         }
         await stop.CancelAsync();
         Dictionary<int, int>[] answered = await Task.WhenAll(clients);
@@ -232,7 +227,6 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         TestContext.Current.TestOutputHelper?.WriteLine($"100 swaps in {watch.Elapsed.TotalSeconds:0.0} s, {answered.Sum(counts => counts.Values.Sum())} answers");
         Assert.All(expected.Keys, version => Assert.Contains(answered, counts => counts.ContainsKey(version)));
         await Reset();
-        Assert.True(torch.Tensor.TotalCount < tensors + 200, $"{tensors} tensors after 50 swaps, {torch.Tensor.TotalCount} at the end");
 
         async Task<Dictionary<int, int>> Ask()
         {
