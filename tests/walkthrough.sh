@@ -68,7 +68,7 @@ api "$url/datasets/$dataset" | jq -c '{photos, captions, trainPhotos, devPhotos}
 expect 'it has photos to learn from and photos to choose by' jq -e '.trainPhotos > 0 and .devPhotos > 0' <(api "$url/datasets/$dataset")
 
 step 'A job, killed twice on its way'
-body=$(jq -nc --arg dataset "$dataset" '{dataset: $dataset, preset: "quick", name: "walkthrough", seed: 7, options: {epochs: 60, patience: 60, batchPhotos: 4, checkpointSeconds: 1}}')
+body=$(jq -nc --arg dataset "$dataset" '{dataset: $dataset, preset: "quick", name: "walkthrough", seed: 7, options: {epochs: 16, patience: 16, batchPhotos: 4, checkpointSeconds: 1}}')
 job=$(api --json "$body" -H 'Idempotency-Key: "walkthrough"' "$url/training-jobs" | jq -r .id)
 expect 'the same request with the same key finds the same job' test "$(api --json "$body" -H 'Idempotency-Key: "walkthrough"' "$url/training-jobs" | jq -r .id)" = "$job"
 has_checkpoint() { api "$url/training-jobs/$job/events?limit=500" | jq -e '[.events[] | select(.type == "checkpoint")] | length >= 1'; }

@@ -108,7 +108,7 @@ public sealed class Captioner : IDisposable
             throw new ModelBundleException($"'{bundle.Card.Name}' was trained on encoder weights with SHA-256 {expected}; these are {digest}.");
 
         var decoder = bundle.Card.Decoder;
-        int expectedSize = decoder.SingleVector && decoder.FeatureSize != Vgg16.Channels ? Vgg16.Fc7Size : Vgg16.Channels;      // a single vector of 512: the mean place
+        int expectedSize = decoder.SingleVector ? Vgg16.Fc7Size : Vgg16.Channels;
         if (decoder.FeatureSize != expectedSize)
             throw new ModelBundleException($"'{bundle.Card.Name}' works from features of {decoder.FeatureSize} values; the encoder gives {expectedSize}.");
 
@@ -124,7 +124,7 @@ public sealed class Captioner : IDisposable
         }
         try
         {
-            if (decoder is { SingleVector: true, FeatureSize: Vgg16.Fc7Size } && !share.Encoder.HasFc7)
+            if (decoder.SingleVector && !share.Encoder.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
             bundle.Decoder.to(device);
             return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, device);
@@ -196,9 +196,7 @@ public sealed class Captioner : IDisposable
     private Tensor Features(Tensor pixels)
     {
         var places = _encoder.Forward(pixels);                                             // (N, 196, 512)
-        return !Model.Decoder.SingleVector ? places
-            : Model.Decoder.FeatureSize == Vgg16.Channels ? places.to(ScalarType.Float32).mean([1L])    // (N, 512)
-            : _encoder.Fc7(places);                                                        // (N, 4096)
+        return Model.Decoder.SingleVector ? _encoder.Fc7(places) : places;                 // (N, 4096)
     }
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)

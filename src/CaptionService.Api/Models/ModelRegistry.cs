@@ -204,7 +204,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         ModelCard card;
         try
         {
-            card = await loaded.Try(folder, cancellation);
+            card = await Check(folder, ofJob: jobId is not null, cancellation);
         }
         catch (ModelBundleException broken)
         {
@@ -310,6 +310,21 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         }
         Log.Activated(logger, model.Reference, before?.Reference);
         return Find(model.Card.Name, model.Card.Version);
+    }
+
+    // A job over precomputed features makes a model that the encoder here may have no features for. It is kept, for
+    // evaluations and for who has that encoder, and cannot be activated.
+    private async Task<ModelCard> Check(string folder, bool ofJob, CancellationToken cancellation)
+    {
+        try
+        {
+            return await loaded.Try(folder, cancellation);
+        }
+        catch (ModelBundleException) when (ofJob && ModelBundle.ReadCard(folder) is { EncoderSha256: null, Decoder.SingleVector: true })
+        {
+            using ModelBundle bundle = ModelBundle.Load(folder);
+            return bundle.Card;
+        }
     }
 
     private void Show(RegisteredModel[] all, LoadedModel? warm = null)

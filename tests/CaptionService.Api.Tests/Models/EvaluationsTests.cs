@@ -2,6 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Tests;
 using CaptionService.Captioning.Training;
 using Microsoft.EntityFrameworkCore;
@@ -86,6 +88,22 @@ public sealed class EvaluationsTests(ModelService service) : IClassFixture<Model
         JsonNode version = (await Answer.Get(service.Client, "/models/small")).Body["versions"]!.AsArray().Last()!;
         Assert.Equal(("job1", dataset), ((string?)version["job"], (string?)version["dataset"]));
         await service.Activate("flickr8k-en", 1);
+    }
+
+    [Fact]
+    public async Task A_jobs_model_of_given_features_is_kept_but_cannot_be_activated_nor_uploaded()
+    {
+        using var small = new SmallBundle("show-and-tell", 22);
+        using var decoder = CaptionDecoder.Create(small.Decoder.Options with { SingleVector = true, FeatureSize = 40 });
+        string folder = small.File("features");
+        ModelBundle.Save(folder, SmallBundle.Describe(decoder) with { Name = "features" }, SmallBundle.Words, decoder);
+
+        RegisteredModel kept = await service.Factory.Services.GetRequiredService<ModelRegistry>().Publish(folder, "job2", "dataset", Service.Cancellation);
+
+        Assert.Equal("features@1", kept.Reference);
+        Answer refused = (await service.Activate("features", 1)).IsProblem(422, "model_refused");
+        Assert.Contains("40 values", (string)refused.Body["detail"]!, StringComparison.Ordinal);
+        (await service.Upload(ModelService.Zip(Directory.GetFiles(folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file)))))).IsProblem(422, "model_refused");
     }
 
     [Fact]
