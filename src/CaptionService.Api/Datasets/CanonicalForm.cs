@@ -390,8 +390,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         if (all.Count > 0)
         {
             _findings.Add(DatasetFinding.Of(code, severity, [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))], message($"{all.Count} {(code.EndsWith("files", StringComparison.Ordinal) || code is "nested_archives" or "links_ignored" ? "files" : "photos")}"))
-                with
-            { Count = all.Count });
+                with { Count = all.Count });
         }
     }
 
