@@ -9,6 +9,13 @@ public sealed class SharedFeatures : IDisposable
 {
     public string Folder { get; } = Directory.CreateTempSubdirectory("features").FullName;
 
+    // A run that is stopped at once must find them, whichever test comes first.
+    public SharedFeatures()
+    {
+        using var job = new JobFolder(Folder, JobFolder.Small with { Epochs = 1 });
+        job.Train();
+    }
+
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 }
 

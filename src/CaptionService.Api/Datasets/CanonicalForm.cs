@@ -222,7 +222,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                 entry.Captions.Add(caption.Text);
             }
         }
-        Add("photos_in_two_splits", FindingSeverity.Warning, twoSplits, n => $"{n} named in two splits; the first counts.");
+        Add("photos_in_two_splits", FindingSeverity.Warning, twoSplits, n => $"Named in two splits: {n}. The first split counts.");
         return entries;
     }
 
@@ -232,10 +232,10 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         {
             Entry[] homeless = [.. entries.Where(entry => entry.Photo is null)];
             Add("captions_without_photo", FindingSeverity.Warning, [.. homeless.Select(entry => entry.Original)],
-                n => $"{n} named by captions did not come; their {homeless.Sum(entry => entry.Captions.Count)} captions are left out.");
+                n => $"Named by captions, but not sent: {n}. Left out with {homeless.Sum(entry => entry.Captions.Count)} captions.");
             HashSet<RawFile> used = new(entries.Where(entry => entry.Captions.Count > 0).Select(entry => entry.Photo).OfType<RawFile>(), ReferenceEqualityComparer.Instance);
             Add("photos_without_captions", FindingSeverity.Warning, [.. raw.Files.Where(file => file.Kind == RawKind.Photo && !used.Contains(file)).Select(file => file.Name)],
-                n => $"{n} came without a caption and were left out.");
+                n => $"Sent without a caption: {n}. Left out.");
         }
         int empty = captions.Count - entries.Sum(entry => entry.Captions.Count);
         if (empty > 0)
@@ -243,9 +243,9 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
             _findings.Add(new DatasetFinding("empty_captions", FindingSeverity.Warning, empty, [.. captions.Where(caption => caption.Text.Length == 0).Select(caption => caption.Photo).Distinct().Take(DatasetFinding.MaxExamples)],
                 $"{empty} captions hold no word and were left out."));
         }
-        Add("repeated_names", FindingSeverity.Warning, raw.Repeated, n => $"{n} came twice under one name; the first counts.");
-        Add("nested_archives", FindingSeverity.Warning, raw.Nested, n => $"{n} inside the archive are archives themselves: they were not opened. Put their files into one archive.");
-        Add("links_ignored", FindingSeverity.Warning, raw.Links, n => $"{n} in the folder are links, and were not followed.");
+        Add("repeated_names", FindingSeverity.Warning, raw.Repeated, n => $"Sent twice under one name: {n}. The first counts.");
+        Add("nested_archives", FindingSeverity.Warning, raw.Nested, n => $"Archives inside the archive: {n}. They were not opened; put their files into one archive.");
+        Add("links_ignored", FindingSeverity.Warning, raw.Links, n => $"Links in the folder: {n}. They were not followed.");
     }
 
     private void Name(List<Entry> entries)
@@ -269,7 +269,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                 renamed.Add($"{RawFiles.Short(RawFiles.Printable(entry.Original))} → {name}");
             }
         }
-        Add("renamed_photos", FindingSeverity.Info, renamed, n => $"{n} got another name here: theirs was unsafe as a file's name, or another photo has it too.");
+        Add("renamed_photos", FindingSeverity.Info, renamed, n => $"Named anew here: {n}. The name was unsafe for a file, or another photo has it too.");
     }
 
     private string Split(List<Entry> entries, List<RawFile> rest)
@@ -282,10 +282,10 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         {
             raw.Ignored.Add(file.Name);
         }
-        Add("ignored_files", FindingSeverity.Info, raw.Ignored, n => $"{n} are neither photos nor captions, and were left out.");
+        Add("ignored_files", FindingSeverity.Info, raw.Ignored, n => $"Neither photos nor captions: {n}. Left out.");
         if (entries.Any(entry => entry.Split is not null))
         {
-            Add("photos_without_split", FindingSeverity.Info, [.. entries.Where(entry => entry.Split is null).Select(entry => entry.Name)], n => $"{n} are in none of the splits that came, and are not used.");
+            Add("photos_without_split", FindingSeverity.Info, [.. entries.Where(entry => entry.Split is null).Select(entry => entry.Name)], n => $"In none of the splits that came: {n}. Not used.");
             return "data";
         }
         // By name, so that the same photos in another order give the same splits.
@@ -387,11 +387,14 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
 
     private void Add(string code, FindingSeverity severity, List<string> all, Func<string, string> message)
     {
-        if (all.Count > 0)
+        if (all.Count == 0)
         {
-            _findings.Add(DatasetFinding.Of(code, severity, [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))], message($"{all.Count} {(code.EndsWith("files", StringComparison.Ordinal) || code is "nested_archives" or "links_ignored" ? "files" : "photos")}"))
-                with { Count = all.Count });
+            return;
         }
+        bool files = code is "ignored_files" or "nested_archives" or "links_ignored" or "repeated_names";
+        string count = $"{all.Count} {(files ? "file" : "photo")}{(all.Count == 1 ? "" : "s")}";
+        string[] examples = [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))];
+        _findings.Add(new DatasetFinding(code, severity, all.Count, examples, message(count)));
     }
 
     /// <summary>Finds the photo that a caption means: by its path, the end of its path, its file name, in any casing, without extension.</summary>

@@ -58,17 +58,14 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
         }
     }
 
-    // After a crash: a folder without an entry is what an upload left; an entry still being checked is checked again.
+    // An entry still being checked is checked again. A folder without an entry is left alone: it may belong to another database.
     private async Task Recover(CancellationToken stopping)
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         HashSet<string> known = [.. await db.Datasets.Select(dataset => dataset.Id).ToListAsync(stopping)];
-        foreach (string folder in Directory.EnumerateDirectories(storage.Value.Datasets))
+        foreach (string folder in Directory.EnumerateDirectories(storage.Value.Datasets).Where(folder => !known.Contains(Path.GetFileName(folder))))
         {
-            if (Ids.Is(Path.GetFileName(folder)) && !known.Contains(Path.GetFileName(folder)))
-            {
-                Directory.Delete(folder, recursive: true);
-            }
+            Log.Unknown(logger, folder);
         }
         foreach (string id in await db.Datasets.Where(dataset => dataset.Status == DatasetStatus.Checking).OrderBy(dataset => dataset.CreatedAt).Select(dataset => dataset.Id).ToListAsync(stopping))
         {
@@ -156,6 +153,9 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
     {
         [LoggerMessage(1, LogLevel.Error, "The inspection of data set {Id} failed")]
         public static partial void Failed(ILogger logger, string id, Exception exception);
+
+        [LoggerMessage(3, LogLevel.Warning, "The folder {Folder} belongs to no data set of this database; it is left as it is")]
+        public static partial void Unknown(ILogger logger, string folder);
 
         [LoggerMessage(2, LogLevel.Error, "The inspection of data set {Id} left with {Exit}: {Log}")]
         public static partial void Broke(ILogger logger, string id, int exit, string log);

@@ -92,7 +92,7 @@ public static class DatasetsApi
         db.Datasets.Remove(dataset);
         await db.SaveChangesAsync(aborted);
         inspector.Drop(id);
-        importer.Delete(id);        // where this fails, the next start of the server does it
+        importer.Delete(id);
         return TypedResults.NoContent();
     }
 

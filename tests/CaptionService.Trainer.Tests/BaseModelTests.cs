@@ -1,0 +1,66 @@
+using CaptionService.Captioning;
+using Xunit;
+
+namespace CaptionService.Trainer.Tests;
+
+/// <summary>Runs that start from a model, and steps of single captions.</summary>
+public sealed class BaseModelTests(SharedFeatures features)
+{
+    [Fact]
+    public void A_run_from_a_model_keeps_its_words_and_network_and_resumes_bit_for_bit()
+    {
+        using var first = new JobFolder(features.Folder);
+        var made = first.Train();
+        using var unbroken = From(first.File("model"));
+        using var broken = From(first.File("model"));
+        var card = unbroken.Train();
+        while (true)
+        {
+            try
+            {
+                broken.Train(stopped: true);
+                break;
+            }
+            catch (OperationCanceledException)
+            {
+                // a step further
+            }
+        }
+        Assert.Equal(made.Decoder, card.Decoder);
+        Assert.Equal("samples@1", card.Training["baseModel"].GetString());
+        Assert.Equal(File.ReadAllText(first.File("model/vocabulary.txt")), File.ReadAllText(unbroken.File("model/vocabulary.txt")));
+        Assert.NotEqual(ModelBundle.FileSha256(first.File("model/decoder.safetensors")), ModelBundle.FileSha256(unbroken.File("model/decoder.safetensors")));
+        Assert.Equal(ModelBundle.FileSha256(unbroken.File("model/decoder.safetensors")), ModelBundle.FileSha256(broken.File("model/decoder.safetensors")));
+
+        // Epoch 0 is what the model said before.
+        var before = unbroken.Events().First(e => e.Type == "epoch");
+        Assert.Equal(0, before.Data.GetProperty("epoch").GetInt32());
+        Assert.Equal(made.Scores["cider"], before.Data.GetProperty("scores").GetProperty("cider").GetDouble(), 1e-3);
+        Assert.Single(broken.Events(), e => e.Type == "epoch" && e.Data.GetProperty("epoch").GetInt32() == 0);
+    }
+
+    [Fact]
+    public void A_model_of_another_language_is_refused()
+    {
+        using var first = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 1 });
+        first.Train();
+        using var german = From(first.File("model"));
+        german.WriteJob(german.Job with { Language = "de" });
+        Assert.Contains("'de'", Assert.Throws<DatasetException>(() => german.Train()).Message);
+    }
+
+    [Fact]
+    public void Steps_can_be_of_captions_instead_of_photos()
+    {
+        using var job = new JobFolder(features.Folder, JobFolder.Small with { BatchCaptions = 4, Epochs = 2, Architecture = "show-and-tell" });
+        job.Train();
+        Assert.Equal([3, 6], job.Events().Where(e => e.Type == "epoch").Select(e => e.Data.GetProperty("step").GetInt32()));      // nine captions
+    }
+
+    private JobFolder From(string model)
+    {
+        var job = new JobFolder(features.Folder, JobFolder.Small with { Hidden = 512, LearningRate = 1e-3 });      // the network's size is the model's, whatever is said here
+        job.WriteJob(job.Job with { BaseModel = model });
+        return job;
+    }
+}
