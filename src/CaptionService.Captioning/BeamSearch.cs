@@ -29,6 +29,14 @@ public sealed record BeamSearchOptions
     /// <summary>No run of this many words occurs twice in a hypothesis: 1 up, or 0 to allow it.</summary>
     public int NoRepeatNgram { get; init; }
 
+    /// <summary>Whether a word may not follow itself at once ("a dog dog").</summary>
+    public bool NoWordTwice { get; init; }
+
+    /// <summary>The search's defaults for a language, chosen on the English development split: no pair of words twice, no word
+    /// twice in a row. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.</summary>
+    public static BeamSearchOptions For(Tokenizer tokenizer) =>
+        tokenizer.Spaced ? new() { NoRepeatNgram = 2, NoWordTwice = true } : new() { NoRepeatNgram = 4 };
+
     /// <summary>Ids never emitted, each below V, besides <c>&lt;pad&gt;</c>, <c>&lt;start&gt;</c> and <c>&lt;unk&gt;</c>.</summary>
     public IReadOnlyList<int> Forbidden { get; init; } = [];
 }

@@ -30,9 +30,6 @@ public sealed record CaptionOptions
     /// <summary>Default of <see cref="LengthNormalization"/>, chosen on the development split.</summary>
     public const double DefaultLengthNormalization = 0.7;
 
-    /// <summary>No run of this many words is repeated in a caption; chosen on the development split.</summary>
-    public const int NoRepeatNgram = 2;
-
     /// <summary>Largest <see cref="BeamWidth"/> and <see cref="Count"/>.</summary>
     public const int MaxBeamWidth = 16;
 
@@ -201,13 +198,12 @@ public sealed class Captioner : IDisposable
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)
     {
-        var search = new BeamSearchOptions
+        var search = BeamSearchOptions.For(_tokenizer) with
         {
             Width = Math.Max(options.BeamWidth, options.Count),
             Count = options.Count,
             MaxLength = options.MaxLength,
             LengthNormalization = options.LengthNormalization,
-            NoRepeatNgram = CaptionOptions.NoRepeatNgram,
         };
         using var state = _decoder.Start(features);
         var attention = options.Attention && Model.Decoder.Attends ? new List<float[]>() : null;     // by step, (n·b, 196) flat

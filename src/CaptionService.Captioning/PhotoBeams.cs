@@ -69,6 +69,8 @@ internal sealed class PhotoBeams
             words[offset + i] = node.Word;
             parents[offset + i] = node.ParentBeam;
             totals[offset + i] = i < aliveCount ? node.Total : float.NegativeInfinity;
+            if (options.NoWordTwice && i < aliveCount && node.Length > 0)
+                blocked.Add((long)(offset + i) * vocabulary + node.Word);
             if (options.NoRepeatNgram > 0 && i < aliveCount)
                 Block(node, (long)(offset + i) * vocabulary, blocked);
         }

@@ -18,8 +18,12 @@ public sealed partial class Tokenizer
     private readonly bool english;
     private readonly string fullStop;
 
+    /// <summary>Whether the language separates its words by spaces; else a character is a word.</summary>
+    public bool Spaced { get; }
+
     private Tokenizer(string primary)
     {
+        Spaced = primary is not ("zh" or "ja");
         english = primary == "en";
         fullStop = primary is "zh" or "ja" ? "。" : ".";
     }

@@ -16,7 +16,9 @@ internal static class Evaluation
     {
         string split = "dev";
         string? output = null;
-        var search = new BeamSearchOptions { NoRepeatNgram = CaptionOptions.NoRepeatNgram };
+        using var bundle = ModelBundle.Load(modelFolder);
+        var tokenizer = Tokenizer.For(bundle.Card.Language);
+        var search = BeamSearchOptions.For(tokenizer);
         for (int i = 0; i < options.Length; i += 2)
         {
             string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
@@ -35,9 +37,7 @@ internal static class Evaluation
         string root = Path.GetDirectoryName(Path.GetFullPath(jobFile))!;
         var dataset = Dataset.Load(job.Data, root);
         var photos = dataset.Split(split);
-        using var bundle = ModelBundle.Load(modelFolder);
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
-        var tokenizer = Tokenizer.For(bundle.Card.Language);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);

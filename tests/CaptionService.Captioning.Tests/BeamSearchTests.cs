@@ -26,6 +26,7 @@ public sealed class BeamSearchTests
                     MaxLength = maxLength,
                     LengthNormalization = random.Next(3) == 0 ? 0 : 1.5 * random.NextDouble(),
                     NoRepeatNgram = random.Next(4),
+                    NoWordTwice = random.Next(2) == 1,
                     Forbidden = random.Next(4) == 0 ? [4] : [],
                 };
                 var model = new RandomModel(vocabulary, seed, photos: 2);
@@ -54,6 +55,7 @@ public sealed class BeamSearchTests
                 MaxLength = 1 + random.Next(8),
                 LengthNormalization = random.Next(3) == 0 ? 0 : 1.2 * random.NextDouble(),
                 NoRepeatNgram = random.Next(4),
+                NoWordTwice = random.Next(2) == 1,
                 Forbidden = random.Next(3) == 0 ? [5, 7] : [],
             };
             var model = new RandomModel(vocabulary: 5 + random.Next(12), seed, photos: 1 + random.Next(5), endBias: random.Next(-3, 3));
@@ -187,7 +189,8 @@ public sealed class BeamSearchTests
         n > 0 && words.Length >= n && Enumerable.Range(0, words.Length - n).Any(i => words.Skip(i).Take(n).SequenceEqual(words[^n..]));
 
     private static bool Allowed(int[] words, int word, BeamSearchOptions options) =>
-        word == Vocabulary.End ? words.Length > 0 : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram);
+        word == Vocabulary.End ? words.Length > 0 : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram)
+        && !(options.NoWordTwice && words.Length > 0 && words[^1] == word);
 
     private static IEnumerable<Found> Enumerate(RandomModel model, int photo, BeamSearchOptions options, int[] words, double total)
     {
