@@ -36,3 +36,7 @@ catch (StorageException)
 {
     Environment.ExitCode = 1;   // the log says why
 }
+catch (OperationCanceledException)
+{
+    // Asked to stop while it was still starting: by a signal, or by the worker, which has set the exit code.
+}
