@@ -16,9 +16,8 @@ internal static class Evaluation
     {
         string split = "dev";
         string? output = null;
-        using var bundle = ModelBundle.Load(modelFolder);
-        var tokenizer = Tokenizer.For(bundle.Card.Language);
-        var search = BeamSearchOptions.For(tokenizer);
+        int? width = null, noRepeat = null;
+        double? normalization = null;
         for (int i = 0; i < options.Length; i += 2)
         {
             string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
@@ -26,9 +25,9 @@ internal static class Evaluation
             {
                 case "--split": split = value; break;
                 case "--output": output = value; break;
-                case "--beam": search = search with { Width = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth) }; break;
-                case "--length-normalization": search = search with { LengthNormalization = Number(options[i], value, 0.0, 2.0) }; break;
-                case "--no-repeat": search = search with { NoRepeatNgram = Number(options[i], value, 0, 100) }; break;
+                case "--beam": width = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth); break;
+                case "--length-normalization": normalization = Number(options[i], value, 0.0, 2.0); break;
+                case "--no-repeat": noRepeat = Number(options[i], value, 0, 100); break;
                 default: throw new ValidationException($"Unknown option {options[i]}.");
             }
         }
@@ -37,6 +36,15 @@ internal static class Evaluation
         string root = Path.GetDirectoryName(Path.GetFullPath(jobFile))!;
         var dataset = Dataset.Load(job.Data, root);
         var photos = dataset.Split(split);
+        using var bundle = ModelBundle.Load(modelFolder);
+        var tokenizer = Tokenizer.For(bundle.Card.Language);
+        var search = BeamSearchOptions.For(tokenizer);
+        search = search with
+        {
+            Width = width ?? search.Width,
+            LengthNormalization = normalization ?? search.LengthNormalization,
+            NoRepeatNgram = noRepeat ?? search.NoRepeatNgram,
+        };
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);

@@ -47,7 +47,7 @@ internal sealed class FusedConvolution : IDisposable
             fused.Apply(zeros(1, 8, 4, 4), w, zeros(8));
             return fused;
         }
-        catch (Exception e) when (e is System.Runtime.InteropServices.ExternalException or NotImplementedException)
+        catch (Exception e) when (e is System.Runtime.InteropServices.ExternalException or IOException)
         {
             fused?.Dispose();
             return null;
