@@ -48,7 +48,7 @@ internal sealed class Adam : IDisposable
         double clip = Math.Min(1, maxNorm / (norm + 1e-6));
         // The average begins as the weights and slows down to its decay: min(d, (1+t)/(10+t)).
         double decay = Math.Min(_average, (1.0 + Steps) / (10.0 + Steps));
-        using Scalar beta1 = _beta1, beta2 = _beta2, rest1 = (1 - _beta1) * clip, rest2 = (1 - _beta2) * clip * clip, epsilon = 1e-8;
+        using Scalar one = 1L, beta1 = _beta1, beta2 = _beta2, rest1 = (1 - _beta1) * clip, rest2 = (1 - _beta2) * clip * clip, epsilon = 1e-8;
         using Scalar root = 1 / Math.Sqrt(1 - Math.Pow(_beta2, Steps)), step = -learningRate / (1 - Math.Pow(_beta1, Steps));
         using var toward = tensor((float)(1 - decay), device: _parameters[0].Value.device);
         for (int i = 0; i < _parameters.Length; i++)
@@ -58,7 +58,7 @@ internal sealed class Adam : IDisposable
             Tensor m = _state["m." + name], v = _state["v." + name], g = gradients[i];
             m.mul_(beta1).add_(g, rest1);
             v.mul_(beta2).addcmul_(g, g, rest2);
-            value.addcdiv_(m, v.sqrt().mul_(root).add_(epsilon), step);
+            value.addcdiv_(m, v.sqrt().mul_(root).add_(epsilon, one), step);
             if (_average > 0)
                 _state["average." + name].lerp_(value, toward);
         }

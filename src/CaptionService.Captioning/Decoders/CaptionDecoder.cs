@@ -93,7 +93,7 @@ public abstract class DecoderState : IDisposable
         using var scope = NewDisposeScope();
         var photo = photos ?? arange(parents.shape[0], ScalarType.Int64, parents.device);
         using Scalar width = beams;
-        return photo.mul(width).unsqueeze(1).add(parents).view(-1).MoveToOuterDisposeScope();
+        return photo.mul(width).unsqueeze(1).plus(parents).view(-1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Disposes what a field holds and puts a tensor of the current scope in its place.</summary>
@@ -153,7 +153,7 @@ internal sealed class LstmCell : nn.Module
         var f = gates.narrow(1, h, h).sigmoid();
         var g = gates.narrow(1, 2 * h, h).tanh();
         var o = gates.narrow(1, 3 * h, h).sigmoid();
-        var next = f.mul(cell).add(i.mul(g));
+        var next = f.mul(cell).plus(i.mul(g));
         return (o.mul(next.tanh()), next);
     }
 }

@@ -27,7 +27,7 @@ internal sealed class ShowAndTell : CaptionDecoder
     public override TrainingPass Forward(Tensor features, PackedCaptions captions)
     {
         var (h, c) = First(Photo(features).index_select(0, captions.Photos));              // (R, H)
-        var bias = lstm.bias_ih.add(lstm.bias_hh);
+        var bias = lstm.bias_ih.plus(lstm.bias_hh);
         var gates = nn.functional.linear(Cast(Drop(embedding.forward(captions.Words))), Cast(lstm.weight_ih), Cast(bias));   // (M, 4H)
         var recurrent = Cast(lstm.weight_hh).t();
         var steps = gates.split([.. captions.BatchSizes.Select(s => (long)s)], 0);
@@ -35,7 +35,7 @@ internal sealed class ShowAndTell : CaptionDecoder
         for (int t = 0; t < steps.Length; t++)
         {
             int alive = captions.BatchSizes[t];
-            (h, c) = LstmCell.Next(steps[t].add(Cast(h.narrow(0, 0, alive)).mm(recurrent)).to(ScalarType.Float32), c.narrow(0, 0, alive));
+            (h, c) = LstmCell.Next(steps[t].plus(Cast(h.narrow(0, 0, alive)).mm(recurrent)).to(ScalarType.Float32), c.narrow(0, 0, alive));
             outputs[t] = h;
         }
         return new TrainingPass(cat(outputs, 0));
@@ -52,7 +52,7 @@ internal sealed class ShowAndTell : CaptionDecoder
     private (Tensor H, Tensor C) First(Tensor photo)
     {
         var x = Cast(Drop(nn.functional.linear(Cast(photo), Cast(image.weight!), Cast(image.bias!))));
-        var gates = nn.functional.linear(x, Cast(lstm.weight_ih), Cast(lstm.bias_ih.add(lstm.bias_hh))).to(ScalarType.Float32);
+        var gates = nn.functional.linear(x, Cast(lstm.weight_ih), Cast(lstm.bias_ih.plus(lstm.bias_hh))).to(ScalarType.Float32);
         using var none = zeros(photo.shape[0], Options.Hidden, ScalarType.Float32, photo.device);
         return LstmCell.Next(gates, none);
     }
@@ -71,8 +71,8 @@ internal sealed class ShowAndTell : CaptionDecoder
             Image = Keep(d.image.weight!);
             ImageBias = Keep(d.image.bias!);
             Wih = Keep(d.lstm.weight_ih);
-            Bias = Keep(d.lstm.bias_ih.add(d.lstm.bias_hh));
-            WordGates = Keep(nn.functional.linear(d.embedding.weight!, d.lstm.weight_ih, d.lstm.bias_ih.add(d.lstm.bias_hh)));   // (V, 4H)
+            Bias = Keep(d.lstm.bias_ih.plus(d.lstm.bias_hh));
+            WordGates = Keep(nn.functional.linear(d.embedding.weight!, d.lstm.weight_ih, d.lstm.bias_ih.plus(d.lstm.bias_hh)));   // (V, 4H)
             Recurrent = Keep(d.lstm.weight_hh.t());
             Output = Keep(d.output.weight!.t());
             OutputBias = Keep(d.output.bias!);

@@ -45,7 +45,7 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
         var keys = nn.functional.linear(Cast(places), Cast(key.weight!), Cast(key.bias!)).index_select(0, captions.Photos);  // (R, P, A)
         var values = Cast(places).index_select(0, captions.Photos);                        // (R, P, F)
         var gates = nn.functional.linear(Cast(Drop(embedding.forward(captions.Words))), Cast(lstm.weight_ih.narrow(1, 0, e)),
-            Cast(lstm.bias_ih.add(lstm.bias_hh)));                                         // (M, 4H)
+            Cast(lstm.bias_ih.plus(lstm.bias_hh)));                                         // (M, 4H)
         var weights = Cast(cat([lstm.weight_ih.narrow(1, e, f), lstm.weight_hh], 1)).t();  // (F+H, 4H)
         var (queryT, energyT, gateT, gateBias) = (Cast(query.weight!).t(), Cast(energy.weight!).t(), Cast(gate.weight!).t(), Cast(gate.bias!));
         var steps = gates.split([.. captions.BatchSizes.Select(s => (long)s)], 0);
@@ -54,11 +54,11 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
         {
             int alive = captions.BatchSizes[t];
             var before = Cast(h.narrow(0, 0, alive));
-            var scores = keys.narrow(0, 0, alive).add(before.mm(queryT).unsqueeze(1)).tanh().matmul(energyT).squeeze(-1);    // (R_t, P)
+            var scores = keys.narrow(0, 0, alive).plus(before.mm(queryT).unsqueeze(1)).tanh().matmul(energyT).squeeze(-1);    // (R_t, P)
             var alpha = scores.to(ScalarType.Float32).softmax(-1);
             var context = Cast(alpha).unsqueeze(1).bmm(values.narrow(0, 0, alive)).squeeze(1)
                 .mul(addmm(gateBias, before, gateT, 1, 1).sigmoid());                      // (R_t, F)
-            (h, c) = LstmCell.Next(steps[t].add(cat([context, before], 1).mm(weights)).to(ScalarType.Float32), c.narrow(0, 0, alive));
+            (h, c) = LstmCell.Next(steps[t].plus(cat([context, before], 1).mm(weights)).to(ScalarType.Float32), c.narrow(0, 0, alive));
             outputs[t] = cat([h, context.to(ScalarType.Float32)], 1);
             attention[t] = alpha;
         }
@@ -94,7 +94,7 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
             (InitialHidden, InitialHiddenBias) = (Wide(d.initial_hidden.weight!), Wide(d.initial_hidden.bias!));
             (InitialCell, InitialCellBias) = (Wide(d.initial_cell.weight!), Wide(d.initial_cell.bias!));
             (Key, KeyBias) = (Keep(d.key.weight!), Keep(d.key.bias!));
-            WordGates = Keep(nn.functional.linear(d.embedding.weight!, d.lstm.weight_ih.narrow(1, 0, e), d.lstm.bias_ih.add(d.lstm.bias_hh)));
+            WordGates = Keep(nn.functional.linear(d.embedding.weight!, d.lstm.weight_ih.narrow(1, 0, e), d.lstm.bias_ih.plus(d.lstm.bias_hh)));
             Weights = Keep(cat([d.lstm.weight_ih.narrow(1, e, f), d.lstm.weight_hh], 1).t());
             (Query, Energy) = (Keep(d.query.weight!.t()), Keep(d.energy.weight!.t()));
             (Gate, GateBias) = (Keep(d.gate.weight!.t()), Keep(d.gate.bias!));
@@ -145,7 +145,7 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
             var c = rows is null ? _cell : _cell.index_select(0, rows);
 
             // (n, 1, P, A) + (n, b, 1, A): a photo's keys serve all its beams.
-            var scores = _keys.unsqueeze(1).add(h.mm(_w.Query).view(n, b, 1, -1)).tanh().matmul(_w.Energy).squeeze(-1);
+            var scores = _keys.unsqueeze(1).plus(h.mm(_w.Query).view(n, b, 1, -1)).tanh().matmul(_w.Energy).squeeze(-1);
             var alpha = scores.to(ScalarType.Float32).softmax(-1);                                                   // (n, b, P)
             var context = alpha.to(_w.Type).bmm(_values).view(n * b, -1).mul(addmm(_w.GateBias, h, _w.Gate, 1, 1).sigmoid());
             var gates = _w.WordGates.index_select(0, words.reshape(-1)).addmm(cat([context, h], 1), _w.Weights);

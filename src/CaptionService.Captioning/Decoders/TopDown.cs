@@ -44,14 +44,14 @@ internal sealed class TopDown : CaptionDecoder
         var keys = Split(nn.functional.linear(cast, Cast(key.weight!)), heads);            // (N, heads, P, H/heads)
         var values = Split(nn.functional.linear(cast, Cast(value.weight!)), heads);
         var mean = nn.functional.linear(Cast(places.mean([1L])), Cast(attention_lstm.weight_ih.narrow(1, e, f)),
-            Cast(attention_lstm.bias_ih.add(attention_lstm.bias_hh)));                     // (N, 4H)
+            Cast(attention_lstm.bias_ih.plus(attention_lstm.bias_hh)));                     // (N, 4H)
         var words = Cast(Drop(embedding.forward(captions.Words)));                         // (M, E)
         var photoOfPlace = captions.Photos.index_select(0, captions.RowOfPlace);
         var gates = nn.functional.linear(words, Cast(attention_lstm.weight_ih.narrow(1, 0, e)))
-            .add(mean.index_select(0, photoOfPlace));                                      // (M, 4H)
+            .plus(mean.index_select(0, photoOfPlace));                                      // (M, 4H)
         var weights1 = Cast(cat([attention_lstm.weight_hh, attention_lstm.weight_ih.narrow(1, e + f, h)], 1));   // (4H, 2H): h1, h2
         var weights2 = Cast(cat([language_lstm.weight_ih, language_lstm.weight_hh], 1));   // (4H, 3H): context, h1, h2
-        var bias2 = Cast(language_lstm.bias_ih.add(language_lstm.bias_hh));
+        var bias2 = Cast(language_lstm.bias_ih.plus(language_lstm.bias_hh));
         var queries = Cast(query.weight!.mul(1 / Math.Sqrt(h / heads)));                   // (H, H)
 
         // The recurrence differentiates itself (TopDownRecurrence), from these tensors on.

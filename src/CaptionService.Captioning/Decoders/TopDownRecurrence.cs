@@ -124,9 +124,9 @@ internal sealed class TopDownRecurrence
             var (dh1t, dh2t) = (dh1.narrow(0, 0, alive), dh2.narrow(0, 0, alive));
 
             var gates2 = g2.narrow(0, at, alive);
-            LstmBackward(_cells2[t], dh2t.add(gradient.narrow(0, at, alive)), dc2.narrow(0, 0, alive), gates2);
+            LstmBackward(_cells2[t], dh2t.plus(gradient.narrow(0, at, alive)), dc2.narrow(0, 0, alive), gates2);
             var ds2 = gates2.mm(_weights2);                                            // (R_t, 3H): context, h1, h2 before
-            dh1t.add_(ds2.narrow(1, _h, _h));
+            dh1t.plus_(ds2.narrow(1, _h, _h));
             dh2t.copy_(ds2.narrow(1, 2 * _h, _h));
 
             var dContext = Grouped(ds2.narrow(1, 0, _h), _slots[t]);                   // (N, heads, slots, H/heads)
@@ -135,13 +135,13 @@ internal sealed class TopDownRecurrence
             var dScores = weighted.sub(_p[t].mul(weighted.sum(-1, keepdim: true)));
             var dQuery = Ungrouped(dScores.matmul(_keys), _slots[t]);
             dq.narrow(0, at, alive).copy_(dQuery);
-            dh1t.add_(dQuery.mm(_queries));
+            dh1t.plus_(dQuery.mm(_queries));
 
             var gates1 = g1.narrow(0, at, alive);
             LstmBackward(_cells1[t], dh1t, dc1.narrow(0, 0, alive), gates1);
             var ds1 = gates1.mm(_weights1);                                            // (R_t, 2H): h1, h2 before
             dh1t.copy_(ds1.narrow(1, 0, _h));
-            dh2t.add_(ds1.narrow(1, _h, _h));
+            dh2t.plus_(ds1.narrow(1, _h, _h));
 
             // The query of a step is h1 Qᵀ: cheaper to compute again than to keep.
             queries[t] = Grouped(_s2.narrow(0, at, alive).narrow(1, _h, _h).mm(_queries.t()), _slots[t]);
@@ -194,7 +194,7 @@ internal sealed class TopDownRecurrence
         var (i, f, g, o, previous, tanh) = cell;
         using var scope = NewDisposeScope();
         var da = dh.mul(o);
-        dc.add_(da.sub_(da.mul(tanh).mul_(tanh)));                                     // dh·o·(1 - tanh²)
+        dc.plus_(da.sub_(da.mul(tanh).mul_(tanh)));                                     // dh·o·(1 - tanh²)
         gates.narrow(1, 3 * h, h).copy_(Sigmoid(dh.mul(tanh), o));
         gates.narrow(1, 0, h).copy_(Sigmoid(dc.mul(g), i));
         gates.narrow(1, h, h).copy_(Sigmoid(dc.mul(previous), f));

@@ -25,14 +25,14 @@ internal sealed class TopDownSearch : FrozenDecoder
         _key = Keep(d.key.weight!);
         _value = Keep(d.value.weight!);
         _meanWeight = Keep(d.attention_lstm.weight_ih.narrow(1, e, f));
-        _meanBias = Keep(d.attention_lstm.bias_ih.add(d.attention_lstm.bias_hh));
+        _meanBias = Keep(d.attention_lstm.bias_ih.plus(d.attention_lstm.bias_hh));
         _wordGates = Keep(nn.functional.linear(d.embedding.weight!, d.attention_lstm.weight_ih.narrow(1, 0, e)));
         _weights1 = Keep(cat([d.attention_lstm.weight_hh, d.attention_lstm.weight_ih.narrow(1, e + f, h)], 1).t());
         _queries = Keep(d.query.weight!.mul(1 / Math.Sqrt(h / _options.Heads)).t());
         _weights2 = Keep(cat([d.language_lstm.weight_ih, d.language_lstm.weight_hh], 1).t());
-        _bias2 = Keep(d.language_lstm.bias_ih.add(d.language_lstm.bias_hh));
+        _bias2 = Keep(d.language_lstm.bias_ih.plus(d.language_lstm.bias_hh));
         _output = Keep(d.embedding.weight!.mm(d.output.weight!).t());                        // (H, V): both layers in one
-        _outputBias = Keep(d.output_bias.add(d.embedding.weight!.mv(d.output.bias!)));
+        _outputBias = Keep(d.output_bias.plus(d.embedding.weight!.mv(d.output.bias!)));
     }
 
     public override DecoderState Start(Tensor features) => new State(this, features);
@@ -83,7 +83,7 @@ internal sealed class TopDownSearch : FrozenDecoder
             var cells = rows is null ? _cells : _cells.index_select(0, rows);
             _beams = b;
 
-            var gates = _w._wordGates.index_select(0, words.reshape(-1)).view(n, b, -1).add(_mean.unsqueeze(1)).view(n * b, -1);
+            var gates = _w._wordGates.index_select(0, words.reshape(-1)).view(n, b, -1).plus(_mean.unsqueeze(1)).view(n * b, -1);
             var (h1, c1) = LstmCell.Next(gates.addmm(hidden, _w._weights1).to(ScalarType.Float32), cells.narrow(1, 0, h));
             h1 = h1.to(_w._type);
 
