@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using System.Text.Json;
 using System.Threading.Channels;
+using CaptionService.Api.TrainingJobs;
 using CaptionService.Captioning.Training;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
@@ -12,7 +12,7 @@ namespace CaptionService.Api.Datasets;
 /// Has new data sets looked through, one at a time, by a trainer process of low priority: photos from strangers are never
 /// decoded in here. What a stop of the server interrupts is begun again at its next start.
 /// </summary>
-internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, ILogger<DatasetInspector> logger)
+internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, IOptions<TrainingSettings> training, ILogger<DatasetInspector> logger)
     : BackgroundService
 {
     private const int KeptErrorLines = 20;
@@ -122,30 +122,25 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
     private async Task<(int Exit, string Log)> Run(string folder, CancellationToken cancellation)
     {
         string[] estimate = options.Value.Estimate ? [] : ["--no-estimate"];
-        using Process process = TrainerProgram.Start(["inspect", folder, "--attached", .. estimate]);
+        string log = Path.Combine(storage.Value.Temporary, $"{Path.GetFileName(folder)}.inspect.log");
         try
         {
-            var lines = new Queue<string>();
-            Task output = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, cancellation);
-            while (await process.StandardError.ReadLineAsync(cancellation) is { } line)
+            using TrainerProcess trainer = TrainerProcess.Start(["inspect", folder, "--attached", .. estimate], log, training.Value);
+            try
             {
-                lines.Enqueue(line);
-                if (lines.Count > KeptErrorLines)
-                {
-                    lines.Dequeue();
-                }
+                int exit = await trainer.Ended(cancellation);
+                return (exit, string.Join('\n', await TrainerProcess.LastLines(log, KeptErrorLines, cancellation)));
             }
-            await output;
-            await process.WaitForExitAsync(cancellation);
-            return (process.ExitCode, string.Join('\n', lines));
+            finally
+            {
+                // The folder may be deleted next: not before the trainer is out of it.
+                trainer.Kill();
+                await trainer.Ended(CancellationToken.None);
+            }
         }
         finally
         {
-            if (!process.HasExited)
-            {
-                process.Kill(entireProcessTree: true);
-                await process.WaitForExitAsync(CancellationToken.None);
-            }
+            File.Delete(log);
         }
     }
 
