@@ -66,6 +66,20 @@ internal sealed class Adam : IDisposable
         return norm;
     }
 
+    /// <summary>Begins anew from the parameters as they are now.</summary>
+    public void Restart()
+    {
+        using var noGrad = no_grad();
+        foreach (var (name, value) in _parameters)
+        {
+            _state["m." + name].zero_();
+            _state["v." + name].zero_();
+            if (_average > 0)
+                _state["average." + name].copy_(value);
+        }
+        Steps = 0;
+    }
+
     /// <summary>The state, for a checkpoint; the tensors stay the optimiser's.</summary>
     public IReadOnlyDictionary<string, Tensor> State => _state;
 

@@ -15,6 +15,18 @@ internal sealed record Position
     /// <summary>Steps made.</summary>
     public long Step { get; init; }
 
+    /// <summary>Stage under way: 0, 1, …</summary>
+    public int Stage { get; init; }
+
+    /// <summary>Steps made before it began.</summary>
+    public long StageStep { get; init; }
+
+    /// <summary>Epochs made before the stage began.</summary>
+    public int StageEpoch { get; init; }
+
+    /// <summary>Going on with the stage would only spoil what it has reached.</summary>
+    public bool StageOver { get; init; }
+
     /// <summary>Steps of the epoch so far whose loss is a number: what the sums are over.</summary>
     public int Summed { get; init; }
 
@@ -103,7 +115,7 @@ internal static class Checkpoint
         var tensors = Safetensors.Load(path);
         foreach (var (name, parameter) in decoder.state_dict())
             parameter.copy_(tensors["weights." + name]);
-        adam.Load(adam.State.Keys.ToDictionary(n => n, n => tensors["adam." + n]), position.Step);
+        adam.Load(adam.State.Keys.ToDictionary(n => n, n => tensors["adam." + n]), position.Step - position.StageStep);
         return position;
     }
 

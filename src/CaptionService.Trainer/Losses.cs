@@ -30,4 +30,23 @@ internal static class Losses
         gradient = gradient.mul_(mean).to(logits.dtype);
         return scope.MoveToOuter(loss, nll, gradient);
     }
+
+    /// <summary>Negative log-likelihood with a weight for each place (policy gradient): Σ w · -log p.</summary>
+    /// <param name="logits">(M, V), any float type.</param>
+    /// <param name="targets">(M) int64.</param>
+    /// <param name="weights">M weights, of either sign.</param>
+    /// <param name="told">M weights of the likelihood that is returned.</param>
+    /// <returns>Σ told · -log p as a 0-d tensor, and the gradient of the loss, (M, V) in the logits' type.</returns>
+    public static (Tensor NegativeLogLikelihood, Tensor Gradient) Weighted(Tensor logits, Tensor targets, float[] weights, float[] told)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var w = tensor(weights, [weights.Length, 1], device: logits.device);
+        var logP = logits.detach().to(ScalarType.Float32).log_softmax(-1);                  // (M, V)
+        var index = targets.unsqueeze(1);
+        var nll = logP.gather(1, index).mul(tensor(told, [told.Length, 1], device: logits.device)).sum().neg();
+        var gradient = logP.exp_().mul_(w);                                                 // w · (softmax - one-hot)
+        gradient.scatter_add_(1, index, w.neg());
+        return scope.MoveToOuter(nll, gradient.to(logits.dtype));
+    }
 }

@@ -126,6 +126,8 @@ public static class Program
             throw new ValidationException($"There is no '{file}'.");
         var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(file), TrainingJob.Json) ?? throw new ValidationException($"'{file}' is null.");
         job.Options.Check();
+        if (job.Options.Epochs == 0 && job.BaseModel is null)
+            throw new ValidationException("epochs is 0; without a baseModel it must be 1 or more.");
         if (string.IsNullOrWhiteSpace(job.Language))
             throw new ValidationException("language is empty; it must be a BCP 47 tag such as en.");
         if (job.Version < 1)

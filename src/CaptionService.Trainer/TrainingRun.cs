@@ -109,34 +109,40 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         }
 
         // 3. Steps.
-        (int Photo, int[][] Captions)[] items = _options.BatchCaptions == 0
-            ? [.. captions.Select((c, photo) => (photo, c))]
-            : [.. captions.SelectMany((c, photo) => c.Select(caption => (photo, new[] { caption })))];
-        int batch = _options.BatchCaptions == 0 ? _options.BatchPhotos : _options.BatchCaptions;
-        int stepsPerEpoch = (items.Length + batch - 1) / batch;
+        Stage[] stages =
+        [
+            new CrossEntropyStage(captions, decoder, adam, features, mirrored, _options),
+            .. _options.SelfCriticalEpochs > 0 ? new Stage[] { new SelfCriticalStage(captions, decoder, adam, features, mirrored, _options) } : [],
+        ];
         double spent = at.Seconds;
-        long began = Stopwatch.GetTimestamp();
-        long last = (long)stepsPerEpoch * _options.Epochs;
-        long saved = Stopwatch.GetTimestamp(), reported = saved;
-        int best = 0;
+        long began = Stopwatch.GetTimestamp(), saved = began, reported = began;
         int[] order = [];
-        for (long step = at.Step; step < last && !at.OutOfTime && !Stale(at, stepsPerEpoch); step++)
+        while (!at.OutOfTime)
         {
-            int epoch = (int)(step / stepsPerEpoch), inEpoch = (int)(step % stepsPerEpoch);
+            var stage = stages[at.Stage];
+            long inStage = at.Step - at.StageStep;
+            if (inStage == stage.Steps || at.StageOver || Stale(at, stage))
+            {
+                if (at.Stage == stages.Length - 1)
+                    break;
+                at = NextStage(decoder, adam, at, stage);
+                progress.Say($"{stages[at.Stage].Name} training, from epoch {at.BestEpoch}");
+                order = [];
+                continue;
+            }
+            int epoch = EpochsDone(at, stage), inEpoch = (int)(inStage % stage.StepsPerEpoch), epochs = at.StageEpoch + stage.Options.Epochs;
             if (order.Length == 0 || inEpoch == 0)
             {
-                order = Shuffled(items.Length, _options.Seed, epoch);
-                progress.Begin($"epoch {epoch + 1}/{_options.Epochs}", stepsPerEpoch, inEpoch);
+                order = Shuffled(stage.Items, _options.Seed, epoch);
+                progress.Begin($"epoch {epoch + 1}/{epochs}", stage.StepsPerEpoch, inEpoch);
                 decoder.train();
             }
-            var rows = order[(inEpoch * batch)..Math.Min((inEpoch + 1) * batch, order.Length)].Select(i => items[i]).ToArray();
-            double share = _options.ScheduledSampling * step / last;
-            var (loss, nll, norm) = Step(decoder, adam, features, mirrored, rows, step, share, LearningRate.At(step, stepsPerEpoch, _options));
+            var (loss, nll, norm) = stage.Step(order.AsSpan()[(inEpoch * stage.Batch)..Math.Min((inEpoch + 1) * stage.Batch, order.Length)], at.Step, inStage);
 
             // Adam leaves such a step out, and so do the means; neither can be written as JSON.
             at = double.IsFinite(loss) && double.IsFinite(norm)
-                ? at with { Step = step + 1, LossSum = at.LossSum + loss, NllSum = at.NllSum + nll, Summed = at.Summed + 1, Broken = 0 }
-                : at with { Step = step + 1, Broken = at.Broken + 1 };
+                ? at with { Step = at.Step + 1, LossSum = at.LossSum + loss, NllSum = at.NllSum + nll, Summed = at.Summed + 1, Broken = 0 }
+                : at with { Step = at.Step + 1, Broken = at.Broken + 1 };
             if (at.Broken == 1)
                 Warn(at, "not_a_number", "The loss is not a number: such steps are left out, and twenty in a row end the run. A lower learningRate or precision float32 may help.");
             if (at.Broken == 20)
@@ -145,29 +151,29 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             if (Stopwatch.GetElapsedTime(reported).TotalSeconds >= 5)
             {
                 reported = Stopwatch.GetTimestamp();
-                double left = progress.Left.TotalSeconds + (_options.Epochs - epoch - 1) * (stepsPerEpoch / Math.Max(progress.Rate, 1e-9));
-                if (events.WriteOnce("progress", step + 1, new { stage = "training", step = step + 1, steps = last, epoch = epoch + 1, loss = at.Loss, stepsPerSecond = progress.Rate, secondsLeft = Math.Round(TimeLeft(left, at)) }))
-                    charts.Add(step + 1, ("loss/step", at.Loss));
+                long last = at.StageStep + stage.Steps, later = stages.Skip(at.Stage + 1).Sum(s => s.Steps);
+                double left = (last + later - at.Step) / Math.Max(progress.Rate, 1e-9);
+                if (events.WriteOnce("progress", at.Step, new { stage = "training", method = stage.Name, step = at.Step, steps = last + later, epoch = epoch + 1, loss = at.Loss, stepsPerSecond = progress.Rate, secondsLeft = Math.Round(TimeLeft(left, at)) }))
+                    charts.Add(at.Step, ($"loss/step {stage.Name}", at.Loss));
             }
 
             // Only a budget makes a run depend on the clock.
             if (job.BudgetMinutes is { } minutes)
                 at = at with { Seconds = spent + Stopwatch.GetElapsedTime(began).TotalSeconds, OutOfTime = at.Seconds >= minutes * 60 };
-            bool ends = inEpoch == stepsPerEpoch - 1 || at.OutOfTime;
+            bool ends = inEpoch == stage.StepsPerEpoch - 1 || at.OutOfTime;
             if (ends)
             {
                 if (at.OutOfTime)
-                    Warn(at, "out_of_time", $"The budget of {job.BudgetMinutes} minutes is spent in epoch {epoch + 1} of {_options.Epochs}: the best epoch so far is the model.");
-                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, charts, at, epoch + 1, Math.Log(vocabulary.Count));
-                best = at.BestEpoch;
+                    Warn(at, "out_of_time", $"The budget of {job.BudgetMinutes} minutes is spent in epoch {epoch + 1} of {epochs}: the best epoch so far is the model.");
+                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, charts, at, stage, epoch + 1, Math.Log(vocabulary.Count));
             }
             if (ends || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(saved).TotalSeconds >= _options.CheckpointSeconds)
             {
                 Checkpoint.Save(folder, decoder, adam, at);
                 events.WriteOnce("checkpoint", at.Step, new { step = at.Step });
                 saved = Stopwatch.GetTimestamp();
-                if (best > 0)
-                    Checkpoint.KeepOnly(folder, best);
+                if (ends)
+                    Checkpoint.KeepOnly(folder, at.BestEpoch);
                 if (at.Useless is { } advice)
                     throw new CollapsedException(advice);
                 stop.ThrowIfCancellationRequested();
@@ -230,60 +236,35 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         progress.Say(message);
     }
 
-    /// <summary>One update. Everything random is drawn from a generator seeded by the step, so that a resumed run draws the same.</summary>
-    private (double Loss, double Nll, double Norm) Step(CaptionDecoder decoder, Adam adam, FeatureSource features, FeatureSource? mirrored,
-        (int Photo, int[][] Captions)[] rows, long step, double sampled, double learningRate)
+    /// <summary>The best epoch's weights, and an optimiser that remembers nothing, begin the next stage; on the disk before its first step.</summary>
+    private Position NextStage(CaptionDecoder decoder, Adam adam, Position at, Stage done)
     {
-        using var scope = NewDisposeScope();
-        manual_seed(unchecked(_options.Seed * 1_000_003L + step));
-        // Each step sees one view; both come up equally often over the epochs.
-        var view = mirrored is not null && ((step * 2654435761L >> 16) & 1) == 1 ? mirrored : features;
-        var places = view.Rows([.. rows.Select(r => r.Photo)]).to(TorchRuntime.Device);
-        using var packed = new PackedCaptions([.. rows.Select(r => r.Captions)], TorchRuntime.Device);
-        if (sampled > 0)
-            ReplaceWithGuesses(decoder, places, packed, sampled);
-        var pass = decoder.Forward(places, packed);
-        var logits = decoder.Logits(pass.Outputs);
-        var (loss, nll, gradient) = Losses.CrossEntropy(logits, packed.Targets, _options.LabelSmoothing);
-        pass.Backward(logits, gradient);
-        double norm = adam.Step(learningRate, _options.GradientNorm);
-        return (loss.ToDouble(), nll.ToDouble(), norm);
+        if (at.BestEpoch > 0)
+            ModelBundle.LoadWeights(decoder, Checkpoint.BestPath(folder, at.BestEpoch));
+        adam.Restart();
+        at = at with { Stage = at.Stage + 1, StageStep = at.Step, StageEpoch = EpochsDone(at, done), StageOver = false, LossSum = 0, NllSum = 0, Summed = 0, FirstLoss = 0, LastLoss = 0, Rising = 0, Same = 0 };
+        Checkpoint.Save(folder, decoder, adam, at);
+        return at;
     }
 
-    /// <summary>
-    /// Scheduled sampling in two passes (Mihaylova and Martins 2019): the words read are, with some probability, those the
-    /// model would draw itself after the true words before them.
-    /// </summary>
-    private static void ReplaceWithGuesses(CaptionDecoder decoder, Tensor places, PackedCaptions packed, double probability)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        var guesses = decoder.Logits(decoder.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1)
-            .nan_to_num(1).multinomial(1).view(-1);          // (M); of no numbers nothing can be drawn, and the loss will tell
-        var before = new List<long>();                       // place of the step before; a row's first word stays <start>
-        for (int t = 1, start = 0; t < packed.BatchSizes.Length; start += packed.BatchSizes[t++ - 1])
-            before.AddRange(Enumerable.Range(start, packed.BatchSizes[t]).Select(i => (long)i));
-        var read = packed.Words.narrow(0, packed.Rows, before.Count);
-        var drawn = guesses.index_select(0, tensor(before.ToArray(), device: places.device));
-        var replaced = where(rand(before.Count, device: places.device).lt(probability), drawn, read);
-        packed.ReplaceWords(cat([packed.Words.narrow(0, 0, packed.Rows), replaced]));
-    }
+    private static int EpochsDone(Position at, Stage stage) => at.StageEpoch + (int)((at.Step - at.StageStep) / stage.StepsPerEpoch);
 
     private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, double guessing)
+        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, Stage stage, int epoch, double guessing)
     {
         using var average = adam.UseAverage();
-        var scores = Validate(decoder, validation, devFeatures, devCaptions, dev, tokenizer, charts, at, epoch);
+        var scores = Validate(decoder, validation, devFeatures, devCaptions, dev, tokenizer, charts, at, epoch, stage.Name);
         if (scores.Cider > at.BestCider)
         {
             Checkpoint.SaveBest(folder, decoder, epoch);
             at = at with { BestCider = scores.Cider, BestEpoch = epoch, BestScores = scores.Figures };
         }
-        return Collapse.Judge(at, scores, guessing, Warn) with { LossSum = 0, NllSum = 0, Summed = 0 };
+        at = stage is SelfCriticalStage ? Collapse.JudgeReward(at, scores, Warn) : Collapse.Judge(at, scores, guessing, Warn);
+        return at with { LossSum = 0, NllSum = 0, Summed = 0 };
     }
 
     private Scores Validate(CaptionDecoder decoder, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch)
+        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, string? method = null)
     {
         decoder.eval();
         Scores scores;
@@ -293,8 +274,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
         var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
-        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }))
-            charts.Add(at.Step, [("loss/train", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
+        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }))
+            charts.Add(at.Step, [($"loss/{method ?? "base"}", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
         progress.Say($"epoch {epoch}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
         return scores;
     }
@@ -316,7 +297,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return sum / places;
     }
 
-    private bool Stale(Position at, int stepsPerEpoch) => at.BestEpoch > 0 && at.Step / stepsPerEpoch - at.BestEpoch >= _options.Patience;
+    /// <summary>No better epoch for long; every stage gets that long.</summary>
+    private bool Stale(Position at, Stage stage) => EpochsDone(at, stage) - Math.Max(at.BestEpoch, at.StageEpoch) >= _options.Patience;
 
     private string Precision(string before, Device device) =>
         _options.Precision != "auto" ? _options.Precision

@@ -39,6 +39,30 @@ public sealed class CollapseTests
         Assert.Contains("lower learningRate", Run([4, 40], same: 0).Useless);       // worse than knowing nothing, twice over
     }
 
+    [Fact]
+    public void A_self_critical_epoch_that_spoils_the_model_ends_the_stage()
+    {
+        Assert.False(Reward([0.3, 0.4, 0.5], [0.41, 0.42, 0.43]).StageOver);
+        Assert.Empty(_warnings);
+        Assert.False(Reward([0.3, 0.4, 0.5], [0.43, 0.42, 0.41]).StageOver);
+        Assert.Equal(["learnt_by_heart", "learnt_by_heart"], _warnings);
+        _warnings.Clear();
+        Assert.True(Reward([0.4, 0.2], [0.43, 0.43]).StageOver);
+        Assert.True(Reward([0.4, 0.4], [0.43, 0.2]).StageOver);
+        Assert.Equal(["self_critical_collapse", "self_critical_collapse"], _warnings);
+    }
+
+    private Position Reward(double[] rewards, double[] ciders)
+    {
+        var at = new Position();
+        foreach (var (reward, cider) in rewards.Zip(ciders))
+        {
+            at = at with { BestCider = Math.Max(at.BestCider, cider), LossSum = -reward, Summed = 1 };
+            at = Collapse.JudgeReward(at, new Scores([0, 0, 0, 0], cider, 0, 0, 0, 0, 0, [], []), (_, code, _) => _warnings.Add(code));
+        }
+        return at;
+    }
+
     private Position Run(double[] losses, double same, int photos = 20)
     {
         var at = new Position();

@@ -41,13 +41,32 @@ public sealed class LossesTests
     }
 
     [Fact]
+    public void Weighted_likelihood_and_gradient_are_those_of_torch()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(5);
+        var logits = randn(23, 9).mul(3).requires_grad_(true);
+        var targets = randint(0, 9, [23], int64);
+        float[] weights = randn(23).data<float>().ToArray(), told = rand(23).data<float>().ToArray();
+        var nll = logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+        nll.mul(tensor(weights)).sum().backward();
+
+        var (found, gradient) = Losses.Weighted(logits, targets, weights, told);
+        Assert.Equal(nll.mul(tensor(told)).sum().item<float>(), found.item<float>(), 1e-4f);
+        Assert.True(gradient.allclose(logits.grad!, 1e-4, 1e-6));
+    }
+
+    [Fact]
     public void No_tensor_is_left_behind()
     {
         using var logits = randn(5, 6);
         using var targets = zeros(5, int64);
         long before = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
         using (NewDisposeScope())
+        {
             Losses.CrossEntropy(logits, targets, 0.1);
+            Losses.Weighted(logits, targets, new float[5], new float[5]);
+        }
         Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
     }
 }

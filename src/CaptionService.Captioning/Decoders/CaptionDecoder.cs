@@ -56,6 +56,12 @@ public abstract class CaptionDecoder : nn.Module
     /// <param name="type">float32 or bfloat16.</param>
     public abstract FrozenDecoder Freeze(ScalarType type);
 
+    /// <summary>The same with <see cref="Dropout"/> at work, so that what is drawn is drawn from the network that learns from it.</summary>
+    /// <param name="type">float32 or bfloat16.</param>
+    /// <exception cref="NotSupportedException">This network has no such search.</exception>
+    public virtual FrozenDecoder FreezeForSampling(ScalarType type) =>
+        throw new NotSupportedException($"{Options.Architecture} cannot be sampled with dropout.");
+
     private protected Tensor Cast(Tensor parameter) => parameter.to(ComputeType);
 
     private protected Tensor Drop(Tensor x) => training && Dropout > 0 ? nn.functional.dropout(x, Dropout, training: true) : x;

@@ -73,7 +73,9 @@ internal sealed class TopDown : CaptionDecoder
         return nn.functional.linear(projected, Cast(embedding.weight!), Cast(output_bias));
     }
 
-    public override FrozenDecoder Freeze(ScalarType type) => new TopDownSearch(this, type);
+    public override FrozenDecoder Freeze(ScalarType type) => new TopDownSearch(this, type, 0);
+
+    public override FrozenDecoder FreezeForSampling(ScalarType type) => new TopDownSearch(this, type, Dropout);
 
     /// <summary>(N, P, H) → (N, heads, P, H/heads), contiguous.</summary>
     internal static Tensor Split(Tensor x, int heads) =>

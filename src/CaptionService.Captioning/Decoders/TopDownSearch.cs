@@ -8,11 +8,14 @@ internal sealed class TopDownSearch : FrozenDecoder
     private readonly DecoderOptions _options;
     private readonly ScalarType _type;
     private readonly Tensor _normWeight, _normBias, _key, _value, _meanWeight, _meanBias;    // once a photo
-    private readonly Tensor _wordGates;                                                      // (V, 4H)
+    private readonly double _dropout;
+    private readonly Tensor _words;                                                          // (V, 4H), or with dropout (V, E)
+    private readonly Tensor? _wordWeights;                                                   // with dropout (E, 4H)
     private readonly Tensor _weights1, _queries, _weights2, _bias2, _output, _outputBias;    // each step, transposed
 
-    public TopDownSearch(TopDown decoder, ScalarType type)
+    public TopDownSearch(TopDown decoder, ScalarType type, double dropout)
     {
+        _dropout = dropout;
         _options = decoder.Options;
         _type = type;
         int e = _options.Embedding, h = _options.Hidden, f = _options.FeatureSize;
@@ -26,7 +29,9 @@ internal sealed class TopDownSearch : FrozenDecoder
         _value = Keep(d.value.weight!);
         _meanWeight = Keep(d.attention_lstm.weight_ih.narrow(1, e, f));
         _meanBias = Keep(d.attention_lstm.bias_ih.plus(d.attention_lstm.bias_hh));
-        _wordGates = Keep(nn.functional.linear(d.embedding.weight!, d.attention_lstm.weight_ih.narrow(1, 0, e)));
+        var wordWeights = d.attention_lstm.weight_ih.narrow(1, 0, e);
+        _words = Keep(dropout > 0 ? d.embedding.weight! : nn.functional.linear(d.embedding.weight!, wordWeights));
+        _wordWeights = dropout > 0 ? Keep(wordWeights.t()) : null;
         _weights1 = Keep(cat([d.attention_lstm.weight_hh, d.attention_lstm.weight_ih.narrow(1, e + f, h)], 1).t());
         _queries = Keep(d.query.weight!.mul(1 / Math.Sqrt(h / _options.Heads)).t());
         _weights2 = Keep(cat([d.language_lstm.weight_ih, d.language_lstm.weight_hh], 1).t());
@@ -39,8 +44,9 @@ internal sealed class TopDownSearch : FrozenDecoder
 
     public override void Dispose()
     {
-        foreach (var t in new[] { _normWeight, _normBias, _key, _value, _meanWeight, _meanBias, _wordGates, _weights1, _queries, _weights2, _bias2, _output, _outputBias })
+        foreach (var t in new[] { _normWeight, _normBias, _key, _value, _meanWeight, _meanBias, _words, _weights1, _queries, _weights2, _bias2, _output, _outputBias })
             t.Dispose();
+        _wordWeights?.Dispose();
     }
 
     private sealed class State : DecoderState
@@ -83,7 +89,10 @@ internal sealed class TopDownSearch : FrozenDecoder
             var cells = rows is null ? _cells : _cells.index_select(0, rows);
             _beams = b;
 
-            var gates = _w._wordGates.index_select(0, words.reshape(-1)).view(n, b, -1).plus(_mean.unsqueeze(1)).view(n * b, -1);
+            var word = _w._words.index_select(0, words.reshape(-1));
+            if (_w._wordWeights is not null)
+                word = nn.functional.dropout(word, _w._dropout, training: true).mm(_w._wordWeights);
+            var gates = word.view(n, b, -1).plus(_mean.unsqueeze(1)).view(n * b, -1);
             var (h1, c1) = LstmCell.Next(gates.addmm(hidden, _w._weights1).to(ScalarType.Float32), cells.narrow(1, 0, h));
             h1 = h1.to(_w._type);
 
@@ -100,6 +109,8 @@ internal sealed class TopDownSearch : FrozenDecoder
             Replace(ref _cells, cat([c1, c2], 1));
             Attention?.Dispose();
             Attention = weights.mean([1L], type: ScalarType.Float32).view(n * b, -1).DetachFromDisposeScope();
+            if (_w._dropout > 0)
+                h2 = nn.functional.dropout(h2, _w._dropout, training: true);
             return addmm(_w._outputBias, h2, _w._output, 1, 1).to(ScalarType.Float32).log_softmax(-1).view(n, b, -1).MoveToOuterDisposeScope();
         }
 

@@ -52,7 +52,7 @@ public sealed record TrainingOptions
     public int BatchCaptions { get; init; }
 
     /// <summary>Passes over the training photos.</summary>
-    [Range(1, 1000), Description("Passes over the training photos."), Unit("epochs")]
+    [Range(0, 1000), Description("Passes over the training photos; 0 only for self-critical training of a base model."), Unit("epochs")]
     public int Epochs { get; init; } = 12;
 
     /// <summary>Largest learning rate.</summary>
@@ -103,6 +103,26 @@ public sealed record TrainingOptions
     [Range(0.0, 1.0), Description("Scheduled sampling: share of words read from the model's own guesses at the end; grows from 0."), Unit("share")]
     public double ScheduledSampling { get; init; }
 
+    /// <summary>Passes of self-critical training (Rennie et al. 2017) after the others; top-down only.</summary>
+    [Range(0, 1000), Description("Passes of self-critical training on CIDEr-D after the others (top-down only)."), Unit("epochs")]
+    public int SelfCriticalEpochs { get; init; }
+
+    /// <summary>Its largest learning rate.</summary>
+    [Range(1e-8, 1.0), Description("Largest learning rate of self-critical training.")]
+    public double SelfCriticalLearningRate { get; init; } = 5e-5;
+
+    /// <summary>Captions drawn for each photo of a self-critical step; the mean reward of the others is a caption's baseline.</summary>
+    [Range(2, 64), Description("Captions drawn for each photo of a self-critical step; each is compared with the mean of the others."), Unit("captions")]
+    public int Samples { get; init; } = 5;
+
+    /// <summary>Words a drawn caption's next word is drawn from: the most probable ones.</summary>
+    [Range(2, 1000), Description("Self-critical training draws each word from this many of the most probable."), Unit("words")]
+    public int SampleTop { get; init; } = 20;
+
+    /// <summary>Weight of the cross-entropy of a human caption in the self-critical loss.</summary>
+    [Range(0.0, 10.0), Description("Weight of a human caption's cross-entropy beside the reward, which keeps the language natural.")]
+    public double Anchor { get; init; } = 0.1;
+
     /// <summary>Decay a step of the exponential average of the weights that is validated and saved; 0 = the weights themselves.</summary>
     [Range(0.0, 0.99999), Description("Decay per step of the averaged weights that are validated and saved; 0 = no averaging.")]
     public double WeightAverage { get; init; } = 0.998;
@@ -150,6 +170,10 @@ public sealed record TrainingOptions
                 throw new ValidationException($"{char.ToLowerInvariant(property.Name[0])}{property.Name[1..]} is {value}; it must be {allowed}.");
             }
         }
+        if (Epochs + SelfCriticalEpochs == 0)
+            throw new ValidationException("epochs and selfCriticalEpochs are both 0; one must be 1 or more.");
+        if (SelfCriticalEpochs > 0 && Architecture != "top-down")
+            throw new ValidationException($"selfCriticalEpochs is {SelfCriticalEpochs}; '{Architecture}' has no self-critical training, it must be 0.");
         if (Architecture == "top-down" && Hidden % Heads != 0)
             throw new ValidationException($"heads is {Heads}; it must divide hidden, which is {Hidden}.");
     }

@@ -1,0 +1,55 @@
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>Learns to predict each word of a human caption from those before it.</summary>
+internal sealed class CrossEntropyStage(int[][][] captions, CaptionDecoder decoder, Adam adam, FeatureSource features, FeatureSource? mirrored, TrainingOptions options)
+    : Stage(decoder, adam, features, mirrored, options)
+{
+    private readonly (int Photo, int[][] Captions)[] _items = options.BatchCaptions == 0
+        ? [.. captions.Select((c, photo) => (photo, c))]
+        : [.. captions.SelectMany((c, photo) => c.Select(caption => (photo, new[] { caption })))];
+
+    public override string Name => "cross-entropy";
+    public override TrainingOptions Options { get; } = options;
+    public override int Items => _items.Length;
+    public override int Batch => Options.BatchCaptions == 0 ? Options.BatchPhotos : Options.BatchCaptions;
+
+    protected override (double Loss, double Nll) Learn(CaptionDecoder decoder, FeatureSource view, ReadOnlySpan<int> items, long step, long inStage)
+    {
+        var rows = items.ToArray().Select(i => _items[i]).ToArray();
+        var places = view.Rows([.. rows.Select(r => r.Photo)]).to(TorchRuntime.Device);
+        using var packed = new PackedCaptions([.. rows.Select(r => r.Captions)], TorchRuntime.Device);
+        double sampled = Options.ScheduledSampling * inStage / Steps;
+        if (sampled > 0)
+            ReplaceWithGuesses(decoder, places, packed, sampled);
+        var pass = decoder.Forward(places, packed);
+        var logits = decoder.Logits(pass.Outputs);
+        var (loss, nll, gradient) = Losses.CrossEntropy(logits, packed.Targets, Options.LabelSmoothing);
+        pass.Backward(logits, gradient);
+        return (loss.ToDouble(), nll.ToDouble());
+    }
+
+    /// <summary>
+    /// Scheduled sampling in two passes (Mihaylova and Martins 2019): the words read are, with some probability, those the
+    /// model would draw itself after the true words before them.
+    /// </summary>
+    private static void ReplaceWithGuesses(CaptionDecoder decoder, Tensor places, PackedCaptions packed, double probability)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var guesses = decoder.Logits(decoder.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1)
+            .nan_to_num(1).multinomial(1).view(-1);          // (M); of no numbers nothing can be drawn, and the loss will tell
+        var before = new List<long>();                       // place of the step before; a row's first word stays <start>
+        for (int t = 1, start = 0; t < packed.BatchSizes.Length; start += packed.BatchSizes[t++ - 1])
+            before.AddRange(Enumerable.Range(start, packed.BatchSizes[t]).Select(i => (long)i));
+        var read = packed.Words.narrow(0, packed.Rows, before.Count);
+        var drawn = guesses.index_select(0, tensor(before.ToArray(), device: places.device));
+        var replaced = where(rand(before.Count, device: places.device).lt(probability), drawn, read);
+        packed.ReplaceWords(cat([packed.Words.narrow(0, 0, packed.Rows), replaced]));
+    }
+}
