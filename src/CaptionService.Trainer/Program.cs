@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Training;
 
@@ -124,7 +125,17 @@ public static class Program
     {
         if (!File.Exists(file))
             throw new ValidationException($"There is no '{file}'.");
-        var job = JsonSerializer.Deserialize<TrainingJob>(File.ReadAllBytes(file), TrainingJob.Json) ?? throw new ValidationException($"'{file}' is null.");
+        byte[] json = File.ReadAllBytes(file);
+        var job = JsonSerializer.Deserialize<TrainingJob>(json, TrainingJob.Json) ?? throw new ValidationException($"'{file}' is null.");
+        if (job.Preset is { } name)
+        {
+            var preset = TrainingPreset.All.FirstOrDefault(p => p.Name == name)
+                ?? throw new ValidationException($"preset is '{name}'; it must be {string.Join(", ", TrainingPreset.All.Select(p => p.Name))}.");
+            var options = JsonSerializer.SerializeToNode(preset.Options, TrainingJob.Json)!.AsObject();
+            foreach (var (option, value) in JsonNode.Parse(json)!["options"]?.AsObject() ?? [])
+                options[option] = value?.DeepClone();
+            job = job with { Options = options.Deserialize<TrainingOptions>(TrainingJob.Json)! };
+        }
         job.Options.Check();
         if (job.Options.Epochs == 0 && job.BaseModel is null)
             throw new ValidationException("epochs is 0; without a baseModel it must be 1 or more.");

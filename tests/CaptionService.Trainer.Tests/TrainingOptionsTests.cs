@@ -60,6 +60,29 @@ public sealed class TrainingOptionsTests
         (options with { Architecture = "show-and-tell" }).Check();
     }
 
+    [Fact]
+    public void A_preset_gives_the_options_that_the_job_does_not()
+    {
+        using var file = new TemporaryFile();
+        Assert.Equal(TrainingPreset.Best.Options with { Seed = 5 }, Read("\"best\"", """{"seed":5}"""));
+        Assert.Equal(new TrainingOptions { Seed = 5 }, Read("null", """{"seed":5}"""));
+        Assert.Contains("tutorial, quick, best", Assert.Throws<ValidationException>(() => Read("\"fast\"", "{}")).Message);
+        Assert.Throws<JsonException>(() => Read("\"best\"", """{"sed":5}"""));
+
+        TrainingOptions Read(string preset, string options)
+        {
+            File.WriteAllText(file.Path, $$"""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"preset":{{preset}},"options":{{options}}}""");
+            return Program.ReadJob(file.Path).Options;
+        }
+    }
+
+    private sealed class TemporaryFile : IDisposable
+    {
+        public string Path { get; } = System.IO.Path.GetTempFileName();
+
+        public void Dispose() => File.Delete(Path);
+    }
+
     [Theory]
     [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"options":{"learningrte":1}}""", "learningrte")]
     [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"colour":1}""", "colour")]

@@ -17,6 +17,9 @@ public sealed record TrainingJob
     /// <summary>Where the data is.</summary>
     public required DatasetPaths Data { get; init; }
 
+    /// <summary>Name of the <see cref="TrainingPreset"/> whose values hold for all options that the job does not give; null: <see cref="TrainingOptions"/>' own.</summary>
+    public string? Preset { get; init; }
+
     /// <summary>How to train.</summary>
     public TrainingOptions Options { get; init; } = new();
 
