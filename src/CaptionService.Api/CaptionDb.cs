@@ -2,13 +2,24 @@ using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
 using CaptionService.Api.TrainingJobs;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.ChangeTracking;
+using Microsoft.EntityFrameworkCore.Metadata.Builders;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
+using Microsoft.EntityFrameworkCore.ValueGeneration;
 
 namespace CaptionService.Api;
 
-/// <summary>Data sets, jobs, models. One schema for SQLite and PostgreSQL: texts, numbers and truth values only.</summary>
-public sealed class CaptionDb(DbContextOptions<CaptionDb> options) : DbContext(options)
+/// <summary>
+/// Data sets, jobs, models. One schema for SQLite and PostgreSQL: texts, numbers and truth values only. Servers with data
+/// folders of their own may share a database: each row is of a folder, and every query sees only its own folder's.
+/// </summary>
+public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder folder) : DbContext(options)
 {
+    /// <summary>The column that says whose a row is.</summary>
+    internal const string StorageColumn = "Storage";
+
+    private string Storage => folder.Id;
+
     /// <summary>Data sets.</summary>
     public DbSet<Dataset> Datasets => Set<Dataset>();
 
@@ -34,7 +45,9 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options) : DbContext(o
     /// <inheritdoc />
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
-        modelBuilder.Entity<TrainingJob>(job =>
+        Own<Dataset>(modelBuilder);
+        Own<Evaluation>(modelBuilder);
+        Own<TrainingJob>(modelBuilder, job =>
         {
             job.Property(j => j.State).HasConversion<string>();
             job.Property(j => j.Revision).IsConcurrencyToken();
@@ -45,12 +58,28 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options) : DbContext(o
             e.HasKey(x => new { x.JobId, x.Number });
             e.Property(x => x.Number).ValueGeneratedNever();
         });
-        modelBuilder.Entity<IdempotencyKey>().HasKey(k => k.Key);
-        modelBuilder.Entity<ModelVersion>(version =>
+        Own<IdempotencyKey>(modelBuilder, key => key.HasKey(StorageColumn, nameof(IdempotencyKey.Key)));
+        Own<ModelVersion>(modelBuilder, version =>
         {
-            version.HasKey(v => new { v.Name, v.Version });
+            version.HasKey(StorageColumn, nameof(ModelVersion.Name), nameof(ModelVersion.Version));
             version.Property(v => v.Version).ValueGeneratedNever();
         });
+    }
+
+    // A job's events need no mark of their own: who finds the job finds them.
+    private void Own<T>(ModelBuilder modelBuilder, Action<EntityTypeBuilder<T>>? more = null) where T : class
+    {
+        EntityTypeBuilder<T> entity = modelBuilder.Entity<T>();
+        entity.Property<string>(StorageColumn).IsRequired().HasValueGenerator<OfThisFolder>().ValueGeneratedOnAdd();
+        entity.HasQueryFilter(row => EF.Property<string>(row, StorageColumn) == Storage);
+        more?.Invoke(entity);
+    }
+
+    private sealed class OfThisFolder : ValueGenerator<string>
+    {
+        public override bool GeneratesTemporaryValues => false;
+
+        public override string Next(EntityEntry entry) => ((CaptionDb)entry.Context).Storage;
     }
 
     // Ticks sort and compare alike in both databases; SQLite has no type for points in time.

@@ -1,7 +1,9 @@
 using System.Data.Common;
 using System.Net.Sockets;
+using CaptionService.Captioning.Training;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -17,6 +19,7 @@ public static partial class StorageApi
     public static IServiceCollection AddStorage(this IServiceCollection services)
     {
         services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<DataFolder>();
         services.AddDbContextFactory<CaptionDb>((provider, db) => Configure(db, provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<IConfiguration>()));
         return services.AddHostedService<Opening>();
     }
@@ -32,11 +35,9 @@ public static partial class StorageApi
         PostgresException { SqlState: "40001" or "40P01" or "55P03" } => ProblemTable.DatabaseBusy,
         PostgresException { IsTransient: false } => null,
         NpgsqlException or SocketException => ProblemTable.DatabaseUnavailable,
-        IOException io when IsFull(io) => ProblemTable.StorageFull,
+        IOException io when TrainerExit.IsDiskFull(io) => ProblemTable.StorageFull,
         _ => null,
     };
-
-    private static bool IsFull(IOException failure) => (failure.HResult & 0xFFFF) is 28 or 112;     // ENOSPC, ERROR_DISK_FULL
 
     private static Exception Innermost(Exception exception)
     {
@@ -62,7 +63,7 @@ public static partial class StorageApi
     }
 
     /// <summary>Runs before every other service: those may count on the tables.</summary>
-    private sealed partial class Opening(IOptions<StorageOptions> options, IConfiguration configuration, IDbContextFactory<CaptionDb> databases, ILogger<Opening> logger)
+    private sealed partial class Opening(IOptions<StorageOptions> options, DataFolder held, IConfiguration configuration, IDbContextFactory<CaptionDb> databases, ILogger<Opening> logger)
         : IHostedLifecycleService
     {
         public async Task StartingAsync(CancellationToken cancellationToken)
@@ -70,7 +71,9 @@ public static partial class StorageApi
             StorageOptions storage = options.Value;
             try
             {
-                if (Directory.Exists(storage.Temporary))
+                Directory.CreateDirectory(storage.Folder);
+                // Where another server works in the folder, its uploads are under way.
+                if (held.TryHold() && Directory.Exists(storage.Temporary))
                 {
                     Directory.Delete(storage.Temporary, recursive: true);
                 }
@@ -89,6 +92,12 @@ public static partial class StorageApi
                     await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL", cancellationToken);
                 }
                 await db.Database.MigrateAsync(cancellationToken);
+                foreach (IEntityType rows in db.Model.GetEntityTypes().Where(type => type.FindProperty(CaptionDb.StorageColumn) is not null))
+                {
+                    // Rows from before there were several folders are of the folder that finds them.
+                    string adopt = $"UPDATE \"{rows.GetTableName()}\" SET \"{CaptionDb.StorageColumn}\" = {{0}} WHERE \"{CaptionDb.StorageColumn}\" = ''";
+                    await db.Database.ExecuteSqlRawAsync(adopt, [held.Id], cancellationToken);
+                }
             }
             catch (Exception failure) when (failure is not OperationCanceledException)
             {

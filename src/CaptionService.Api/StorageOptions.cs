@@ -41,7 +41,7 @@ public sealed class StorageOptions
     /// <summary>The feature cache that jobs share.</summary>
     public string Features => In("features");
 
-    /// <summary>What is under way; emptied at start.</summary>
+    /// <summary>What is under way; emptied at start where no other server works in the folder.</summary>
     public string Temporary => In("tmp");
 
     private string In(string name) => Path.Combine(Path.GetFullPath(Folder), name);

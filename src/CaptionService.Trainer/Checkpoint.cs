@@ -142,8 +142,16 @@ internal static class Checkpoint
 
     private static void SaveWhole(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
-        Safetensors.Save(path + ".tmp", tensors, metadata);
-        File.Move(path + ".tmp", path, overwrite: true);
+        try
+        {
+            Safetensors.Save(path + ".tmp", tensors, metadata);
+            File.Move(path + ".tmp", path, overwrite: true);
+        }
+        catch (IOException)
+        {
+            File.Delete(path + ".tmp");         // the disk is full: what it holds of this is room for others
+            throw;
+        }
         Durable.Sync(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 }

@@ -60,9 +60,16 @@ internal static class Evaluation
     private static void Write(string path, EvaluationResult result)
     {
         string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
-        Durable.Sync(temporary);
-        File.Move(temporary, path, overwrite: true);
+        try
+        {
+            File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
+            Durable.Sync(temporary);
+            File.Move(temporary, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(temporary);             // where it was not moved
+        }
     }
 
     private static T Number<T>(string option, string value, T least, T most) where T : INumber<T> =>

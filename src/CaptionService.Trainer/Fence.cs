@@ -44,6 +44,21 @@ internal sealed class Fence : IDisposable
     /// <exception cref="SupersededException">A later attempt was begun.</exception>
     public void Check() => Check(_file, _attempt);
 
+    /// <summary>Removes what an attempt that was killed left half-written.</summary>
+    public void Clean()
+    {
+        foreach (string pattern in (string[])["*.safetensors.tmp", "result.json.*.tmp", "model.*.tmp", "model.*.old"])
+        {
+            foreach (string left in Directory.GetFileSystemEntries(Path.GetDirectoryName(_file)!, pattern))
+            {
+                if (Directory.Exists(left))
+                    Directory.Delete(left, recursive: true);
+                else
+                    File.Delete(left);
+            }
+        }
+    }
+
     private static void Check(string file, int attempt)
     {
         if (File.Exists(file) && int.TryParse(File.ReadAllText(file), CultureInfo.InvariantCulture, out int latest) && latest > attempt)

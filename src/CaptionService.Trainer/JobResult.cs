@@ -15,16 +15,20 @@ internal sealed record JobResult(int Attempt, string Status, string? Error, stri
     public static void Write(string folder, JobResult result)
     {
         string path = Path.Combine(folder, "result.json"), temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
-        Durable.Sync(temporary);
         try
         {
+            File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
+            Durable.Sync(temporary);
             File.Move(temporary, path, overwrite: false);
             Durable.Sync(folder);
         }
         catch (IOException) when (File.Exists(path))
         {
-            File.Delete(temporary);
+            // Another wrote it first.
+        }
+        finally
+        {
+            File.Delete(temporary);             // where it was not moved
         }
     }
 }

@@ -50,28 +50,41 @@ public static class Program
         }
         catch (Exception e) when (e is ValidationException or JsonException)
         {
-            Console.Error.WriteLine(e.Message);
+            Say(e.Message);
             return TrainerExit.BadJob;
         }
         catch (Exception e) when (e is DatasetException or ModelBundleException)
         {
-            Console.Error.WriteLine(e.Message);
+            Say(e.Message);
             return TrainerExit.BadData;
         }
         catch (OperationCanceledException)
         {
-            Console.Error.WriteLine("Stopped.");
+            Say("Stopped.");
             return TrainerExit.Stopped;
         }
         catch (SupersededException e)
         {
-            Console.Error.WriteLine(e.Message);
+            Say(e.Message);
             return TrainerExit.Superseded;
         }
-        catch (IOException e) when ((e.HResult & 0xFFFF) is 28 or 112)      // ENOSPC, ERROR_DISK_FULL
+        catch (IOException e) when (TrainerExit.IsDiskFull(e))
         {
-            Console.Error.WriteLine($"The disk is full: {e.Message}");
+            Say($"The disk is full: {e.Message}");
             return TrainerExit.DiskFull;
+        }
+    }
+
+    /// <summary>A last word; where it goes may be on the disk that is full.</summary>
+    private static void Say(string line)
+    {
+        try
+        {
+            Console.Error.WriteLine(line);
+        }
+        catch (IOException)
+        {
+            // The exit code says it too.
         }
     }
 
@@ -80,6 +93,7 @@ public static class Program
         string file = Path.Combine(folder, "job.json");
         var job = ReadJob(file);
         using var fence = Fence.Enter(folder, job.Attempt, stop);
+        fence.Clean();
         using var events = new EventWriter(Path.Combine(folder, "events.jsonl"), TimeProvider.System, fence);
         try
         {
@@ -103,7 +117,7 @@ public static class Program
         {
             return Fail("bad_data", e, TrainerExit.BadData);
         }
-        catch (Exception e) when (e is not SupersededException and not IOException { HResult: 28 or unchecked((int)0x80070070) })
+        catch (Exception e) when (e is not SupersededException && !(e is IOException io && TrainerExit.IsDiskFull(io)))
         {
             Console.Error.WriteLine(e);
             return Fail("unforeseen", e, TrainerExit.Failed);

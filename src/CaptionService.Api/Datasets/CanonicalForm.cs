@@ -2,7 +2,6 @@ using System.Text;
 using System.Text.Json;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Training;
-using TorchSharp;
 
 namespace CaptionService.Api.Datasets;
 
@@ -33,12 +32,12 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
     /// <exception cref="ProblemException">No captions are recognised, or they are malformed, or fit no photo.</exception>
     public async Task Write(string folder, CancellationToken cancellation)
     {
-        (List<RawFile> files, List<CaptionFile> read, List<RawFile> rest) = await ReadCaptions(cancellation);
-        List<RawCaption> captions = Merge(files, read);
+        (List<RawFile> files, List<CaptionFile> read, List<RawFile> rest) = await CaptionFiles.Read(raw, language, options, cancellation);
+        List<RawCaption> captions = CaptionFiles.Merge(files, read);
         List<Entry> entries = Join(captions);
         int lines = captions.Count, photoFiles = raw.Files.Count(file => file.Kind == RawKind.Photo);
         bool precomputed = entries.All(entry => entry.Photo is null) && raw.Files.Any(file => file.Kind == RawKind.Array);
-        RawFile? array = precomputed ? ChooseArray(lines, entries.Count) : null;
+        RawFile? array = precomputed ? GivenFeatures.Choose(raw, lines, entries.Count) : null;
         foreach (RawFile unused in raw.Files.Where(file => file.Kind == RawKind.Array && file != array))
         {
             raw.Ignored.Add(unused.Name);
@@ -85,7 +84,10 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         }
         if (array is not null)
         {
-            WriteFeatures(array, folder, kept, perCaption: Rows(array) == lines && lines != all, cancellation);
+            // Photos are in the order of their first captions: the file has a row for each, or one for each caption.
+            bool perCaption = GivenFeatures.Rows(array) == lines && lines != all;
+            GivenFeatures.Write(array, Path.Combine(folder, DatasetFolder.Features), [.. kept.Select(entry => perCaption ? entry.FirstRow : entry.Number)], cancellation);
+            await File.WriteAllLinesAsync(Path.Combine(folder, DatasetFolder.Names), kept.Select(entry => entry.Name), cancellation);
         }
         await WriteNames(folder, DatasetFolder.Train, kept, "train");
         await WriteNames(folder, DatasetFolder.Dev, kept, "dev");
@@ -95,96 +97,6 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         }
         var import = new DatasetImport(read[0].Format, language, photoFiles, lines, splitsFrom, _findings);
         await File.WriteAllBytesAsync(Path.Combine(folder, DatasetFolder.Import), JsonSerializer.SerializeToUtf8Bytes(import, TrainingEvent.Json), cancellation);
-    }
-
-    private async Task<(List<RawFile> Files, List<CaptionFile> Read, List<RawFile> Others)> ReadCaptions(CancellationToken cancellation)
-    {
-        List<(RawFile File, string Format)> found = [];
-        List<RawFile> rest = [];
-        foreach (RawFile file in raw.Files.Where(file => file.Kind == RawKind.Text))
-        {
-            string? format;
-            try
-            {
-                format = CaptionFile.Recognise(file.Path);
-            }
-            catch (FormatException)     // a line without end: JSON in one line, or nothing of use
-            {
-                format = "json";
-            }
-            if (format is null)
-            {
-                rest.Add(file);
-            }
-            else
-            {
-                found.Add((file, format));
-            }
-        }
-        // Flickr8k brings the same captions lemmatised; multilingual sets a file for each language.
-        Prefer(file => !file.BaseName.Contains(".lemma.", StringComparison.OrdinalIgnoreCase));
-        string primary = language.Split('-', '_')[0];
-        if (found.Count > 1 && found.Count(f => Speaks(f.File, primary)) == 1)
-        {
-            Prefer(file => Speaks(file, primary));
-        }
-        if (found.Count == 0)
-        {
-            throw new ProblemException(ProblemTable.NoCaptions, $"None of {raw.Files.Count + raw.Ignored.Count:N0} files holds captions in a format that is read.");
-        }
-        foreach ((RawFile file, _) in found)
-        {
-            if (new FileInfo(file.Path).Length > options.MaxCaptionBytes)
-            {
-                throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The captions '{RawFiles.Short(file.Name)}' have more than {options.MaxCaptionBytes:N0} bytes.");
-            }
-        }
-
-        List<RawFile> files = [];
-        List<CaptionFile> read = [];
-        foreach ((RawFile file, string format) in found)
-        {
-            CaptionFile captions = await CaptionFile.Read(file, format, cancellation);
-            if (captions.Captions.Count == 0 && found.Count > 1)
-            {
-                rest.Add(file);
-                continue;
-            }
-            files.Add(file);
-            read.Add(captions);
-        }
-        if (read.Sum(file => file.Captions.Count) == 0)
-        {
-            throw new ProblemException(ProblemTable.NoCaptions, $"'{RawFiles.Short(found[0].File.Name)}' holds no caption.");
-        }
-        return (files, read, rest);
-
-        void Prefer(Func<RawFile, bool> wanted)
-        {
-            if (found.Any(f => wanted(f.File)))
-            {
-                rest.AddRange(found.Where(f => !wanted(f.File)).Select(f => f.File));
-                found.RemoveAll(f => !wanted(f.File));
-            }
-        }
-    }
-
-    private static bool Speaks(RawFile file, string language) =>
-        file.BaseName.Split('.', '_', '-').Any(part => part.Equals(language, StringComparison.OrdinalIgnoreCase));
-
-    // Several files of captions are one data set when each names another split: captions_train2014.json, captions_val2014.json.
-    private static List<RawCaption> Merge(List<RawFile> files, List<CaptionFile> read)
-    {
-        if (read.Count == 1)
-        {
-            return [.. read[0].Captions];
-        }
-        string?[] splits = [.. files.Select(file => CaptionFile.SplitInName(file.Name))];
-        if (splits.Contains(null) || splits.Distinct().Count() < splits.Length)
-        {
-            throw new ProblemException(ProblemTable.AmbiguousCaptions, $"{read.Count} files hold captions: {string.Join(", ", files.Take(4).Select(file => $"'{RawFiles.Short(file.Name)}'"))}.");
-        }
-        return [.. read.SelectMany((file, i) => file.Captions.Select(caption => caption with { Split = caption.Split ?? splits[i] }))];
     }
 
     private List<Entry> Join(List<RawCaption> captions)
@@ -329,52 +241,6 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         static string BaseName(string name) => name[(name.LastIndexOfAny(['/', '\\']) + 1)..];
     }
 
-    private RawFile ChooseArray(int lines, int photos)
-    {
-        RawFile[] arrays = [.. raw.Files.Where(file => file.Kind == RawKind.Array)];
-        return arrays.FirstOrDefault(file => Rows(file) == photos) ?? arrays.FirstOrDefault(file => Rows(file) == lines)
-            ?? throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(arrays[0].Name)}' has {Rows(arrays[0]):N0} rows; the captions are {lines:N0} lines about {photos:N0} photos.");
-    }
-
-    private static long Rows(RawFile array) => Header(array).Shape[0];
-
-    private static NpyHeader Header(RawFile array)
-    {
-        try
-        {
-            using FileStream file = File.OpenRead(array.Path);
-            NpyHeader header = Npy.ReadHeader(file);
-            return header is { Shape: [> 0, > 0 and <= 65_536], Type: torch.ScalarType.Float16 or torch.ScalarType.Float32 or torch.ScalarType.Float64 } ? header
-                : throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(array.Name)}' is not (rows, values) of float16, float32 or float64 with at most 65,536 values.");
-        }
-        catch (NpyException broken)
-        {
-            throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(array.Name)}': {broken.Message[(broken.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..].TrimEnd('.')}.");
-        }
-    }
-
-    // Photos are in the order of their first captions: the file has a row for each, or one for each caption.
-    private static void WriteFeatures(RawFile array, string folder, List<Entry> kept, bool perCaption, CancellationToken cancellation)
-    {
-        NpyHeader header = Header(array);
-        using FileStream source = File.OpenRead(array.Path);
-        using FileStream file = File.Create(Path.Combine(folder, DatasetFolder.Features));
-        string descr = header.Type switch { torch.ScalarType.Float16 => "<f2", torch.ScalarType.Float32 => "<f4", _ => "<f8" };
-        string text = $"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({kept.Count}, {header.Shape[1]}), }}";
-        text = text.PadRight((text.Length + 11 + 63) / 64 * 64 - 11) + "\n";
-        file.Write([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0, (byte)text.Length, (byte)(text.Length >> 8)]);
-        file.Write(Encoding.ASCII.GetBytes(text));
-        byte[] row = new byte[header.RowBytes];
-        foreach (Entry entry in kept)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            source.Position = header.DataOffset + (perCaption ? entry.FirstRow : entry.Number) * header.RowBytes;
-            source.ReadExactly(row);
-            file.Write(row);
-        }
-        File.WriteAllLines(Path.Combine(folder, DatasetFolder.Names), kept.Select(entry => entry.Name));
-    }
-
     private static async Task WriteNames(string folder, string file, List<Entry> entries, string split) =>
         await File.WriteAllTextAsync(Path.Combine(folder, file), string.Concat(entries.Where(entry => entry.Split == split).Select(entry => entry.Name + "\n")));
 
@@ -395,42 +261,5 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         string count = $"{all.Count} {(files ? "file" : "photo")}{(all.Count == 1 ? "" : "s")}";
         string[] examples = [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))];
         _findings.Add(new DatasetFinding(code, severity, all.Count, examples, message(count)));
-    }
-
-    /// <summary>Finds the photo that a caption means: by its path, the end of its path, its file name, in any casing, without extension.</summary>
-    private sealed class PhotoNames
-    {
-        private readonly Dictionary<string, RawFile> _paths = new(StringComparer.Ordinal);
-        private readonly Dictionary<string, List<RawFile>> _names = new(StringComparer.Ordinal), _anyCase = new(StringComparer.OrdinalIgnoreCase), _stems = new(StringComparer.OrdinalIgnoreCase);
-
-        public PhotoNames(IEnumerable<RawFile> photos)
-        {
-            foreach (RawFile photo in photos)
-            {
-                _paths[photo.Name] = photo;
-                Put(_names, photo.BaseName, photo);
-                Put(_anyCase, photo.BaseName, photo);
-                Put(_stems, Path.GetFileNameWithoutExtension(photo.BaseName), photo);
-            }
-        }
-
-        public RawFile? Find(string name)
-        {
-            string path = RawFiles.Printable(name.Replace('\\', '/').Trim()), file = path[(path.LastIndexOf('/') + 1)..];
-            return _paths.GetValueOrDefault(path)
-                ?? Only(_names.GetValueOrDefault(file)?.Where(photo => photo.Name.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal)))
-                ?? Only(_names.GetValueOrDefault(file)) ?? Only(_anyCase.GetValueOrDefault(file)) ?? Only(_stems.GetValueOrDefault(file));
-        }
-
-        private static void Put(Dictionary<string, List<RawFile>> index, string key, RawFile photo)
-        {
-            if (!index.TryGetValue(key, out List<RawFile>? photos))
-            {
-                index[key] = photos = [];
-            }
-            photos.Add(photo);
-        }
-
-        private static RawFile? Only(IEnumerable<RawFile>? photos) => photos?.Take(2).ToArray() is [var one] ? one : null;
     }
 }

@@ -2,14 +2,20 @@ using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Datasets;
 
-/// <summary>From a request to a data set that waits for its inspection. What fails on the way leaves nothing behind.</summary>
+/// <summary>
+/// From a request to a data set that waits for its inspection, and out again. What fails on the way leaves nothing behind.
+/// While folder and database change one after the other, the folder is unsettled, by its name: should this server die
+/// between the two, the next start has the database decide.
+/// </summary>
 internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, TimeProvider time) : IDisposable
 {
+    private const string Suffix = ".unsettled";
+
     // Unpacking is work of the disk and of one core: several at once would only take turns.
     private readonly SemaphoreSlim _unpacking = new(1);
 
     /// <summary>Takes in what a request brings.</summary>
-    /// <returns>The data set, its folder in its place, not yet in the database.</returns>
+    /// <returns>The data set, not yet in the database: after that, <see cref="Settle"/>.</returns>
     /// <exception cref="ProblemException">The request, or what it brought, is refused.</exception>
     public async Task<Dataset> Import(HttpRequest request, CancellationToken aborted)
     {
@@ -28,7 +34,7 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
             {
                 _unpacking.Release();
             }
-            Directory.Move(canonical, Path.Combine(storage.Value.Datasets, id));
+            Directory.Move(canonical, Folder(id) + Suffix);
             return new Dataset { Id = id, Name = wanted.Name, Language = wanted.Language, Status = DatasetStatus.Checking, CreatedAt = time.GetUtcNow() };
         }
         finally
@@ -37,16 +43,23 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
         }
     }
 
-    /// <summary>Removes a folder as one step: readers see all of it or nothing.</summary>
+    /// <summary>The database has the data set: its folder gets, or gets back, its name.</summary>
+    public void Settle(string id) => Move(Folder(id) + Suffix, Folder(id));
+
+    /// <summary>The database is about to lose the data set. Needs no room on the disk.</summary>
+    public void Unsettle(string id) => Move(Folder(id), Folder(id) + Suffix);
+
+    /// <summary>Removes the unsettled folder of a data set that the database does not have; in one step, so that the rest is not taken for a data set.</summary>
     public void Delete(string id)
     {
-        string folder = Path.Combine(storage.Value.Datasets, id), gone = Path.Combine(storage.Value.Temporary, $"{id}.deleted");
-        if (Directory.Exists(folder))
-        {
-            Directory.Move(folder, gone);
-            Remove(gone);
-        }
+        string gone = Path.Combine(storage.Value.Temporary, $"{id}.deleted");
+        Move(Folder(id) + Suffix, gone);
+        Remove(gone);
     }
+
+    /// <summary>Data sets whose folder is there: which are unsettled.</summary>
+    public IEnumerable<(string Id, bool Unsettled)> Folders() => Directory.EnumerateDirectories(storage.Value.Datasets).Select(path => Path.GetFileName(path))
+        .Select(name => name.EndsWith(Suffix, StringComparison.Ordinal) ? (name[..^Suffix.Length], true) : (name, false));
 
     public void Dispose() => _unpacking.Dispose();
 
@@ -77,6 +90,20 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
             }
         }
         await new CanonicalForm(raw, wanted.Language, options.Value).Write(canonical, cancellation);
+    }
+
+    private string Folder(string id) => Path.Combine(storage.Value.Datasets, id);
+
+    private static void Move(string from, string to)
+    {
+        try
+        {
+            Directory.Move(from, to);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Another request deletes the same data set.
+        }
     }
 
     private static void Remove(string folder)

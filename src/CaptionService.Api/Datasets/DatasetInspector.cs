@@ -12,10 +12,11 @@ namespace CaptionService.Api.Datasets;
 /// Has new data sets looked through, one at a time, by a trainer process of low priority: photos from strangers are never
 /// decoded in here. What a stop of the server interrupts is begun again at its next start.
 /// </summary>
-internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, IOptions<TrainingSettings> training, ILogger<DatasetInspector> logger)
-    : BackgroundService
+internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> databases, DataFolder held, DatasetImporter importer, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options,
+    IOptions<TrainingSettings> training, TimeProvider time, ILogger<DatasetInspector> logger) : BackgroundService
 {
     private const int KeptErrorLines = 20;
+    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
 
     private readonly Channel<string> _waiting = Channel.CreateUnbounded<string>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<string, CancellationTokenSource> _dropped = [];
@@ -26,14 +27,19 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
     /// <summary>Stops looking through a data set that is being deleted.</summary>
     public void Drop(string id) => _dropped.GetValueOrDefault(id)?.Cancel();
 
-    // Before the server listens: what an earlier one was interrupted in.
+    // Before the server listens, and only where no other works in the folder: what is unsettled later is an upload under way.
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        await Recover(cancellationToken);
+        if (held.TryHold())
+        {
+            await Sweep(cancellationToken);
+        }
         await base.StartAsync(cancellationToken);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(Recover(stoppingToken), Work(stoppingToken));
+
+    private async Task Work(CancellationToken stoppingToken)
     {
         await foreach (string id in _waiting.Reader.ReadAllAsync(stoppingToken))
         {
@@ -58,18 +64,50 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
         }
     }
 
-    // An entry still being checked is checked again. A folder without an entry is left alone: it may belong to another database.
-    private async Task Recover(CancellationToken stopping)
+    // Uploads and deletions that a server's death broke off. A settled folder without an entry is left alone: it may belong to another database.
+    private async Task Sweep(CancellationToken stopping)
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         HashSet<string> known = [.. await db.Datasets.Select(dataset => dataset.Id).ToListAsync(stopping)];
-        foreach (string folder in Directory.EnumerateDirectories(storage.Value.Datasets).Where(folder => !known.Contains(Path.GetFileName(folder))))
+        foreach ((string id, bool unsettled) in importer.Folders().ToArray())
         {
-            Log.Unknown(logger, folder);
+            if (unsettled && known.Contains(id))
+            {
+                importer.Settle(id);
+                Log.Settled(logger, id);
+            }
+            else if (unsettled)
+            {
+                importer.Delete(id);
+                Log.Swept(logger, id);
+            }
+            else if (!known.Contains(id))
+            {
+                Log.Unknown(logger, Path.Combine(storage.Value.Datasets, id));
+            }
         }
-        foreach (string id in await db.Datasets.Where(dataset => dataset.Status == DatasetStatus.Checking).OrderBy(dataset => dataset.CreatedAt).Select(dataset => dataset.Id).ToListAsync(stopping))
+    }
+
+    // What another server of this folder had not finished checking is checked again, once that server is gone.
+    private async Task Recover(CancellationToken stopping)
+    {
+        await held.Hold(time, stopping);
+        while (true)
         {
-            Add(id);
+            try
+            {
+                await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
+                foreach (string id in await db.Datasets.Where(dataset => dataset.Status == DatasetStatus.Checking).OrderBy(dataset => dataset.CreatedAt).Select(dataset => dataset.Id).ToListAsync(stopping))
+                {
+                    Add(id);
+                }
+                return;
+            }
+            catch (Exception failure) when (StorageApi.Problem(failure) is not null)
+            {
+                Log.CannotRead(logger, failure);
+                await Task.Delay(AfterFailure, time, stopping);
+            }
         }
     }
 
@@ -151,6 +189,15 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
 
         [LoggerMessage(3, LogLevel.Warning, "The folder {Folder} belongs to no data set of this database; it is left as it is")]
         public static partial void Unknown(ILogger logger, string folder);
+
+        [LoggerMessage(4, LogLevel.Information, "A deletion or upload of data set {Id} was broken off: the database has it, and it stays")]
+        public static partial void Settled(ILogger logger, string id);
+
+        [LoggerMessage(5, LogLevel.Information, "A deletion or upload of data set {Id} was broken off: the database does not have it, and its folder is removed")]
+        public static partial void Swept(ILogger logger, string id);
+
+        [LoggerMessage(6, LogLevel.Error, "The data sets that wait for their inspection cannot be read")]
+        public static partial void CannotRead(ILogger logger, Exception failure);
 
         [LoggerMessage(2, LogLevel.Error, "The inspection of data set {Id} left with {Exit}: {Log}")]
         public static partial void Broke(ILogger logger, string id, int exit, string log);

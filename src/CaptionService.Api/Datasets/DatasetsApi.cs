@@ -56,7 +56,8 @@ public static class DatasetsApi
         try
         {
             db.Datasets.Add(dataset);
-            await db.SaveChangesAsync(aborted);
+            await db.SaveChangesAsync(CancellationToken.None);
+            importer.Settle(dataset.Id);
         }
         catch
         {
@@ -79,7 +80,7 @@ public static class DatasetsApi
 
     private static async Task<NoContent> Delete(string id, CaptionDb db, DatasetImporter importer, DatasetInspector inspector, CancellationToken aborted)
     {
-        Dataset dataset = await Find(db, id, aborted);
+        await Find(db, id, aborted);
         JobState[] done = [JobState.Cancelled, JobState.Failed, JobState.Succeeded];
         if (await db.TrainingJobs.Where(job => job.DatasetId == id && !done.Contains(job.State)).Select(job => job.Id).FirstOrDefaultAsync(aborted) is { } job)
         {
@@ -89,11 +90,20 @@ public static class DatasetsApi
         {
             throw new ProblemException(ProblemTable.DatasetInUse, $"The evaluation '{evaluation}' uses it.");
         }
-        db.Datasets.Remove(dataset);
-        await db.SaveChangesAsync(aborted);
+        importer.Unsettle(id);
+        int deleted;
+        try
+        {
+            deleted = await db.Datasets.Where(dataset => dataset.Id == id).ExecuteDeleteAsync(CancellationToken.None);
+        }
+        catch
+        {
+            importer.Settle(id);
+            throw;
+        }
         inspector.Drop(id);
         importer.Delete(id);
-        return TypedResults.NoContent();
+        return deleted > 0 ? TypedResults.NoContent() : throw NotFound(id);     // another request was faster
     }
 
     private static async Task<Ok<DatasetItemsResponse>> Items(string id, CaptionDb db, IOptions<StorageOptions> storage, string? split, string? offset, string? limit, CancellationToken aborted)

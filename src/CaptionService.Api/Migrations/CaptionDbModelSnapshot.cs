@@ -43,6 +43,10 @@ namespace CaptionService.Api.Migrations
                     b.Property<string>("Status")
                         .IsRequired();
 
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
                     b.Property<int>("TrainPhotos");
 
                     b.HasKey("Id");
@@ -74,6 +78,10 @@ namespace CaptionService.Api.Migrations
                     b.Property<string>("State")
                         .IsRequired();
 
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
                     b.HasKey("Id");
 
                     b.ToTable("Evaluations");
@@ -81,6 +89,9 @@ namespace CaptionService.Api.Migrations
 
             modelBuilder.Entity("CaptionService.Api.Models.ModelVersion", b =>
                 {
+                    b.Property<string>("Storage")
+                        .ValueGeneratedOnAdd();
+
                     b.Property<string>("Name");
 
                     b.Property<int>("Version");
@@ -112,13 +123,16 @@ namespace CaptionService.Api.Migrations
                     b.Property<string>("Scores")
                         .IsRequired();
 
-                    b.HasKey("Name", "Version");
+                    b.HasKey("Storage", "Name", "Version");
 
                     b.ToTable("ModelVersions");
                 });
 
             modelBuilder.Entity("CaptionService.Api.TrainingJobs.IdempotencyKey", b =>
                 {
+                    b.Property<string>("Storage")
+                        .ValueGeneratedOnAdd();
+
                     b.Property<string>("Key");
 
                     b.Property<string>("BodyDigest")
@@ -128,7 +142,7 @@ namespace CaptionService.Api.Migrations
 
                     b.Property<string>("JobId");
 
-                    b.HasKey("Key");
+                    b.HasKey("Storage", "Key");
 
                     b.ToTable("IdempotencyKeys");
                 });
@@ -202,6 +216,10 @@ namespace CaptionService.Api.Migrations
                     b.Property<long?>("Step");
 
                     b.Property<long?>("Steps");
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
 
                     b.Property<long?>("SucceededAt");
 

@@ -13,12 +13,13 @@ namespace CaptionService.Api.Models;
 /// Works off evaluations, one at a time, each by the trainer's <c>evaluate</c> verb in a process last in line for the
 /// processor. A model's result on a split of a data set is kept: both never change, so it is never computed twice.
 /// </summary>
-public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databases, ModelRegistry models, IHostApplicationLifetime lifetime, IOptions<StorageOptions> storage,
+public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databases, DataFolder held, ModelRegistry models, IHostApplicationLifetime lifetime, IOptions<StorageOptions> storage,
     IOptions<TrainingSettings> settings, TimeProvider time, ILogger<EvaluationRunner> logger) : BackgroundService
 {
     /// <summary>States of an evaluation.</summary>
     internal const string Queued = "queued", Running = "running", Succeeded = "succeeded", Failed = "failed";
 
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(2);        // for what another server of this folder was asked
     private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
 
     private readonly SemaphoreSlim _added = new(0);
@@ -81,6 +82,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
             {
                 if (!recovered)
                 {
+                    await held.Hold(time, stopping);
                     await Recover(stopping);
                     recovered = true;
                 }
@@ -88,7 +90,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
                 {
                     await Run(evaluation, stopping);
                 }
-                await _added.WaitAsync(stopping);
+                await _added.WaitAsync(Look, stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -194,7 +196,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         if (await ended is not TrainerExit.Succeeded and int code)
         {
             stopping.ThrowIfCancellationRequested();
-            throw new EvaluationException($"The trainer ended with {code}. Its last lines:\n{string.Join('\n', await TrainerProcess.LastLines(log, 10, CancellationToken.None))}");
+            throw new EvaluationException(code == TrainerExit.DiskFull ? "The disk is full: make room and ask again." : $"The trainer ended with {code}. Its last lines:\n{string.Join('\n', await TrainerProcess.LastLines(log, 10, CancellationToken.None))}");
         }
     }
 

@@ -52,6 +52,13 @@ public sealed class TrainerProcess : IDisposable
         {
             start.Environment["CUDA_VISIBLE_DEVICES"] = devices;
         }
+        if (settings.CudaMemoryFraction is { } fraction)
+        {
+            // libtorch's own setting, added to what the operator has set. Of its two names the newer one counts.
+            const string Name = "PYTORCH_ALLOC_CONF";
+            string? others = start.Environment.TryGetValue(Name, out string? set) || start.Environment.TryGetValue("PYTORCH_CUDA_ALLOC_CONF", out set) ? set : null;
+            start.Environment[Name] = string.Create(CultureInfo.InvariantCulture, $"{others}{(string.IsNullOrEmpty(others) ? "" : ",")}per_process_memory_fraction:{fraction}");
+        }
         foreach (string own in start.Environment.Keys.Where(k => k.StartsWith("ConnectionStrings", StringComparison.OrdinalIgnoreCase) || k.StartsWith("ASPNETCORE", StringComparison.OrdinalIgnoreCase)).ToArray())
         {
             start.Environment.Remove(own);      // the server's business, secrets among it

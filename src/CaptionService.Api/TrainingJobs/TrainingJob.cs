@@ -137,9 +137,14 @@ public sealed class TrainingJob
     /// <summary>Its model is there and is being registered, and compared where that was asked for.</summary>
     public void Publish(DateTimeOffset until)
     {
-        (Stage, Rate, SecondsLeft) = (ActivateIfBetter ? "comparing" : "publishing", null, null);
+        (Stage, Rate, SecondsLeft) = (PublishingStage, null, null);
         Renew(until);
     }
+
+    /// <summary>Whether that is under way.</summary>
+    public bool IsPublishing => Stage == PublishingStage;
+
+    private string PublishingStage => ActivateIfBetter ? "comparing" : "publishing";
 
     /// <summary>Takes in an event of the trainer.</summary>
     public void Report(TrainingEvent e)
@@ -223,6 +228,19 @@ public sealed class TrainingJob
         }
     }
 
+    /// <summary>The disk is full: another attempt would end the same way, so it waits for who makes room and resumes it.</summary>
+    public void OutOfRoom(DateTimeOffset now)
+    {
+        if (State == JobState.Cancelling)
+        {
+            Become(JobState.Cancelled, now);
+        }
+        else
+        {
+            Fail("The disk is full. Make room and resume the job: it goes on from its last checkpoint.", now);
+        }
+    }
+
     /// <summary>It ended without a model.</summary>
     public void Fail(string why, DateTimeOffset now)
     {
@@ -259,29 +277,4 @@ public sealed class TrainingJob
     private static string? Text(TrainingEvent e, string member) => e.Data.TryGetProperty(member, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static double? Number(TrainingEvent e, string member) => e.Data.TryGetProperty(member, out JsonElement value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
-}
-
-/// <summary>Where a job is in its life.</summary>
-public enum JobState
-{
-    /// <summary>The data set is being looked at.</summary>
-    Validating,
-
-    /// <summary>Waiting for its turn.</summary>
-    Queued,
-
-    /// <summary>Its trainer runs.</summary>
-    Running,
-
-    /// <summary>Its trainer saves and stops.</summary>
-    Cancelling,
-
-    /// <summary>Stopped on request; can be resumed.</summary>
-    Cancelled,
-
-    /// <summary>Ended without a model; can be resumed.</summary>
-    Failed,
-
-    /// <summary>The model is there.</summary>
-    Succeeded,
 }

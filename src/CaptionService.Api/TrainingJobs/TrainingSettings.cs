@@ -23,6 +23,13 @@ public sealed class TrainingSettings
     /// <summary>GPUs a trainer sees, as <c>CUDA_VISIBLE_DEVICES</c> has them: a device of its own keeps captioning's memory free. Default: all.</summary>
     public string? CudaDevices { get; init; }
 
+    /// <summary>
+    /// Share of a GPU's memory that libtorch may take in a trainer: 0.01 to 1, so that captioning keeps the rest of the same GPU.
+    /// A trainer that needs more fails. CUDA's own few hundred MB for a process come on top. Default: no limit.
+    /// </summary>
+    [Range(0.01, 1.0)]
+    public double? CudaMemoryFraction { get; init; }
+
     /// <summary>How long a trainer may take to save and stop before it is killed: 1 second to 10 minutes.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(45);

@@ -29,4 +29,7 @@ public static class TrainerExit
 
     /// <summary>The disk is full: once there is room, the same command goes on from the last checkpoint.</summary>
     public const int DiskFull = 106;
+
+    /// <summary>Whether a failure says that there is no room on the disk, or none left of a user's share of it.</summary>
+    public static bool IsDiskFull(IOException failure) => (failure.HResult & 0xFFFF) is 28 or 122 or 112;      // ENOSPC, EDQUOT, ERROR_DISK_FULL
 }

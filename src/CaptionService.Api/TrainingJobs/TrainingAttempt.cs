@@ -1,0 +1,244 @@
+using System.Text.Json;
+using CaptionService.Api.Datasets;
+using CaptionService.Captioning.Training;
+using Microsoft.EntityFrameworkCore;
+using JobFile = CaptionService.Captioning.Training.TrainingJob;
+
+namespace CaptionService.Api.TrainingJobs;
+
+/// <summary>
+/// One attempt of a job that was claimed: writes its folder, starts its trainer, stores its events, and ends it as the
+/// trainer ended. All there is to go on from is the folder and the database, so this server may die at any line.
+/// </summary>
+internal sealed partial class TrainingAttempt(string id, int number, string owner, IDbContextFactory<CaptionDb> databases, TrainingSignals signals, TrainingModels models,
+    StorageOptions storage, TrainingSettings settings, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
+
+    private readonly HeldJob _job = new(id, number, owner, databases, signals, settings.Lease, time, logger);
+    private readonly string _folder = Path.Combine(storage.Jobs, id), _log = Path.Combine(storage.Jobs, id, "log.txt");
+
+    /// <summary>Makes it; whatever fails is the job's failure.</summary>
+    /// <param name="stopping">Has the trainer save and stop.</param>
+    public async Task Run(CancellationToken stopping)
+    {
+        try
+        {
+            await Write(stopping);
+            if (await Train(stopping) is { } code)
+            {
+                await End(code, stopping);
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Before the trainer, or while its model was published: the next start does it again.
+        }
+        catch (Exception failure)
+        {
+            // Nothing is lost: the job is still this server's and is claimed again.
+            Log.RunFailed(logger, id, failure);
+            await CrashIfPossible(failure, stopping);
+            await Task.WhenAny(Task.Delay(AfterFailure, time, stopping));
+        }
+        finally
+        {
+            signals.Raise();
+        }
+    }
+
+    // Everything the trainer needs.
+    private async Task Write(CancellationToken stopping)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
+        TrainingJob job = await db.TrainingJobs.AsNoTracking().SingleAsync(j => j.Id == id, stopping);
+        Dataset? dataset = await db.Datasets.FindAsync([job.DatasetId], stopping);
+        await JobFolder.Write(_folder, new JobFile
+        {
+            Name = job.Name,
+            Language = dataset?.Language ?? "en",
+            Data = DatasetFolder.Paths(Path.Combine(storage.Datasets, job.DatasetId)),
+            Options = JsonSerializer.Deserialize<TrainingOptions>(job.Options, JobFile.Json)!,
+            Features = storage.Features,
+            BaseModel = job.BaseModel is { } model ? await models.Folder(model, stopping) : null,
+            BudgetMinutes = job.BudgetMinutes,
+            Attempt = number,
+        });
+    }
+
+    /// <summary>Starts the trainer and follows it to its end.</summary>
+    /// <returns>Its exit code; null when this attempt was given up.</returns>
+    private async Task<int?> Train(CancellationToken stopping)
+    {
+        var events = new EventFile(Path.Combine(_folder, "events.jsonl"));
+        using TrainerProcess trainer = TrainerProcess.Start(["train", _folder, "--attached"], _log, settings);
+        Log.Started(logger, id, number, trainer.Id);
+        Task<int> ended = trainer.Ended(CancellationToken.None);
+        DateTimeOffset? askedAt = null;
+        while (true)
+        {
+            Task changed = signals.Changed;
+            await Task.WhenAny(ended, changed, Task.Delay(settings.Follow, time, CancellationToken.None));
+            bool last = ended.IsCompleted;
+            (JobState? state, bool stored) = await _job.Follow(events);
+            if (state is null)
+            {
+                Log.Lost(logger, id, number);      // another server has it: the fence keeps this trainer from writing
+                trainer.Kill();
+                return null;
+            }
+            if (last)
+            {
+                // Its last events are stored before its end is, however long the database is away.
+                if (stored || stopping.IsCancellationRequested)
+                {
+                    return await ended;
+                }
+                continue;
+            }
+            if (askedAt is null && (stopping.IsCancellationRequested || state == JobState.Cancelling))
+            {
+                trainer.Stop();
+                askedAt = time.GetUtcNow();
+            }
+            if (time.GetUtcNow() - askedAt > settings.StopGrace)
+            {
+                Log.Killed(logger, id, settings.StopGrace.TotalSeconds);
+                trainer.Kill();
+            }
+            if (changed.IsCompleted)
+            {
+                await Task.WhenAny(ended, Task.Delay(TimeSpan.FromMilliseconds(50), time, CancellationToken.None));     // many changes, few looks
+            }
+        }
+    }
+
+    private async Task End(int code, CancellationToken stopping)
+    {
+        Log.Ended(logger, id, number, code);
+        string said = string.Join('\n', await TrainerProcess.LastLines(_log, 20, CancellationToken.None));
+        (string Name, int Version, string? Decision)? published = null;
+        if (code == TrainerExit.Succeeded)
+        {
+            published = await Publish(stopping);
+            code = published is null ? TrainerExit.Stopped : code;
+        }
+        int crashes = 0;
+        await _job.Change(job =>
+        {
+            DateTimeOffset now = time.GetUtcNow();
+            switch (code)
+            {
+                case TrainerExit.Succeeded:
+                    job.Succeed(published!.Value.Name, published.Value.Version, published.Value.Decision, now);
+                    break;
+                case TrainerExit.Stopped:
+                    job.Stopped(now);
+                    break;
+                case TrainerExit.BadJob or TrainerExit.BadData or TrainerExit.Collapsed or TrainerExit.Failed:
+                    job.Fail(job.Error ?? said, now);
+                    break;
+                case TrainerExit.DiskFull:
+                    job.OutOfRoom(now);
+                    break;
+                default:
+                    job.Crashed($"The trainer ended with {code}. Its last lines:\n{said}", settings.MaxCrashes, now);
+                    crashes = job.CrashesWithoutProgress;
+                    break;
+            }
+        }, stopping);
+        if (crashes > 0)
+        {
+            await Task.WhenAny(Task.Delay(TimeSpan.FromSeconds(crashes), time, stopping));      // what was wrong may pass
+        }
+    }
+
+    /// <summary>Registers the model and has it compared. That takes its time: the lease is renewed meanwhile, and a cancel ends it.</summary>
+    /// <returns>null where the job was cancelled, or given to another server, before there was a decision.</returns>
+    private async Task<(string Name, int Version, string? Decision)?> Publish(CancellationToken stopping)
+    {
+        using var given = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        TrainingJob published = await _job.Get(stopping);
+        Task<(string, int, string?)> publishing = models.Publish(published, Path.Combine(_folder, "model"), given.Token);
+        try
+        {
+            while (!publishing.IsCompleted)
+            {
+                Task changed = signals.Changed;
+                JobState? state = null;
+                await _job.Change(job =>
+                {
+                    state = job.State;
+                    DateTimeOffset now = time.GetUtcNow();
+                    if (!job.IsPublishing || job.LeaseUntil - now < settings.Lease * 2 / 3)
+                    {
+                        job.Publish(now + settings.Lease);
+                    }
+                }, stopping);
+                if (state != JobState.Running)
+                {
+                    await given.CancelAsync();
+                    break;
+                }
+                await Task.WhenAny(publishing, changed, Task.Delay(settings.Lease / 3, time, CancellationToken.None));
+            }
+            return await publishing;
+        }
+        catch (OperationCanceledException) when (given.IsCancellationRequested && !stopping.IsCancellationRequested)
+        {
+            return null;
+        }
+        finally
+        {
+            await given.CancelAsync();      // a failure here must not leave it working
+            await Task.WhenAny(publishing);
+        }
+    }
+
+    private async Task CrashIfPossible(Exception failure, CancellationToken stopping)
+    {
+        try
+        {
+            await _job.Change(job =>
+            {
+                switch (StorageApi.Problem(failure))
+                {
+                    case { } full when full == ProblemTable.StorageFull:
+                        job.OutOfRoom(time.GetUtcNow());
+                        break;
+                    case null when failure is ProblemException:
+                        job.Fail(failure.Message, time.GetUtcNow());
+                        break;
+                    case { } outage:
+                        job.Crashed(outage.Title, settings.MaxCrashes, time.GetUtcNow());
+                        break;
+                    default:
+                        job.Crashed(failure.Message, settings.MaxCrashes, time.GetUtcNow());
+                        break;
+                }
+            }, stopping);
+        }
+        catch (Exception again)
+        {
+            Log.RunFailed(logger, id, again);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "Job {Id}, attempt {Attempt}: trainer {Process} started")]
+        public static partial void Started(ILogger logger, string id, int attempt, int process);
+
+        [LoggerMessage(2, LogLevel.Information, "Job {Id}, attempt {Attempt}: the trainer ended with {Code}")]
+        public static partial void Ended(ILogger logger, string id, int attempt, int code);
+
+        [LoggerMessage(3, LogLevel.Warning, "Job {Id}, attempt {Attempt}, was given to another server")]
+        public static partial void Lost(ILogger logger, string id, int attempt);
+
+        [LoggerMessage(4, LogLevel.Warning, "Job {Id}: the trainer did not stop within {Seconds} s and is killed")]
+        public static partial void Killed(ILogger logger, string id, double seconds);
+
+        [LoggerMessage(5, LogLevel.Error, "Job {Id} could not be run")]
+        public static partial void RunFailed(ILogger logger, string id, Exception failure);
+    }
+}
