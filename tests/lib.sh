@@ -5,15 +5,15 @@ finish() {
   code=$?
   [ -z "$server" ] || { pkill -KILL -P "$server" || true; kill -KILL "$server" 2> /dev/null || true; }
   pkill -KILL -f "train $work/data/jobs" || true
-  if [ "$code" -ne 0 ]; then echo "$(basename "$0" .sh): FAILED"; tail -n 20 "$work/server.log" || true; fi
+  if [ "$code" -ne 0 ]; then { echo "$(basename "$0" .sh): FAILED"; tail -n 20 "$work/server.log" || true; } >&2; fi
   rm -rf "$work"
   exit "$code"
 }
 trap finish EXIT
 
 step() { printf '\n[%3d s] %s\n' "$SECONDS" "$*"; }
-expect() { local what=$1; shift; if "$@" > /dev/null; then echo "  as expected: $what"; else echo "  NOT SO: $what"; exit 1; fi; }
-until_true() { local seconds=$1 what=$2; shift 2; local end=$((SECONDS + seconds)); until "$@" > /dev/null 2>&1; do [ $SECONDS -lt $end ] || { echo "  NOT SO within $seconds s: $what"; exit 1; }; sleep 0.2; done; echo "  as expected: $what"; }
+expect() { local what=$1; shift; if "$@" > /dev/null; then echo "  as expected: $what"; else echo "  NOT SO: $what" >&2; exit 1; fi; }
+until_true() { local seconds=$1 what=$2; shift 2; local end=$((SECONDS + seconds)); until "$@" > /dev/null 2>&1; do [ $SECONDS -lt $end ] || { echo "  NOT SO within $seconds s: $what" >&2; exit 1; }; sleep 0.2; done; echo "  as expected: $what"; }
 api() { curl -sS --fail-with-body --max-time 60 "$@"; }
 is() { [ "$(api "$url$1" | jq -r "$2")" = "$3" ]; }
 
@@ -23,7 +23,7 @@ url=http://127.0.0.1:$port
 start_with() {
   Storage__Folder=$work/data "$@" --urls "$url" >> "$work/server.log" 2>&1 &
   server=$!
-  until_true 120 'the service is ready' curl -sf "$url/health/ready"
+  until_true 300 'the service is ready' curl -sf "$url/health/ready"
 }
 
 # The samples with two captions each, as a token file, in a folder.

@@ -13,9 +13,10 @@ internal static class TrainingBenchmark
     private const double MostSlower = 2;
     private const int Photos = 192;
 
+    /// <param name="requests">Of one client, in each state; of four clients, twice as many.</param>
     /// <param name="archive">A data set to train on; null: one made of the samples.</param>
     /// <returns>Whether the slowest requests are at most twice as slow.</returns>
-    public static async Task<bool> RunAsync(string? archive)
+    public static async Task<bool> RunAsync(int requests, string? archive)
     {
         string folder = Directory.CreateTempSubdirectory("captionservice-").FullName;
         try
@@ -25,7 +26,7 @@ internal static class TrainingBenchmark
             await using Stream content = archive is null ? new MemoryStream(Archive()) : File.OpenRead(archive);
             string dataset = await AddDatasetAsync(client, new StreamContent(content), Path.GetFileName(archive) ?? "samples.zip");
             await ServiceBenchmark.LoadAsync(client, 4, 24);        // warm
-            double[][] idle = await MeasureAsync(client, "idle");
+            double[][] idle = await MeasureAsync(client, "idle", requests);
 
             // The full network, and an end so far away that it does not come.
             using HttpResponseMessage created = await client.PostAsJsonAsync(new Uri("/training-jobs", UriKind.Relative), new JsonObject
@@ -40,7 +41,7 @@ internal static class TrainingBenchmark
                 await Task.Delay(500);
             await Task.Delay(TimeSpan.FromSeconds(20));
             Program.Row("training alone", await RateAsync(client, job));
-            double[][] busy = await MeasureAsync(client, "while a job trains");
+            double[][] busy = await MeasureAsync(client, "while a job trains", requests);
             string stage = await StageAsync(client, job);
             if (!stage.StartsWith("epoch", StringComparison.Ordinal))
                 throw new InvalidOperationException($"The job did not train all the while: it is at '{stage}'.");
@@ -72,12 +73,12 @@ internal static class TrainingBenchmark
         return (string?)dataset["status"] == "ready" ? id : throw new InvalidOperationException(dataset.ToJsonString());
     }
 
-    private static async Task<double[][]> MeasureAsync(HttpClient client, string when)
+    private static async Task<double[][]> MeasureAsync(HttpClient client, string when, int requests)
     {
         var all = new List<double[]>();
         foreach (int clients in new[] { 1, 4 })
         {
-            var (rate, latencies) = await ServiceBenchmark.LoadAsync(client, clients, clients == 1 ? 200 : 400);
+            var (rate, latencies) = await ServiceBenchmark.LoadAsync(client, clients, clients == 1 ? requests : 2 * requests);
             Program.Row($"service {when}, {clients} client{(clients == 1 ? "" : "s")}, 5 captions, beam 5",
                 $"{rate:F1} photos/s, p50 {ServiceBenchmark.At(latencies, 0.5):F0} ms, p99 {ServiceBenchmark.At(latencies, 0.99):F0} ms");
             all.Add(latencies);
