@@ -6,31 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 coco=${1:-../shared/data/coco-mini}
-work=$(mktemp -d -p /var/tmp caption-walkthrough.XXXXXX)
-server=
-finish() {
-  code=$?
-  [ -z "$server" ] || { pkill -KILL -P "$server" || true; kill -KILL "$server" 2> /dev/null || true; }
-  pkill -KILL -f "train $work/data/jobs" || true
-  if [ "$code" -ne 0 ]; then echo "walkthrough: FAILED"; tail -n 20 "$work/server.log" || true; fi
-  rm -rf "$work"
-  exit "$code"
-}
-trap finish EXIT
+. tests/lib.sh
 
-step() { printf '\n[%3d s] %s\n' "$SECONDS" "$*"; }
-expect() { local what=$1; shift; if "$@" > /dev/null; then echo "  as expected: $what"; else echo "  NOT SO: $what"; exit 1; fi; }
-until_true() { local seconds=$1 what=$2; shift 2; local end=$((SECONDS + seconds)); until "$@" > /dev/null 2>&1; do [ $SECONDS -lt $end ] || { echo "  NOT SO within $seconds s: $what"; exit 1; }; sleep 0.2; done; echo "  as expected: $what"; }
-api() { curl -sS --fail-with-body --max-time 60 "$@"; }
-is() { [ "$(api "$url$1" | jq -r "$2")" = "$3" ]; }
-
-port=$(for p in $(seq 18200 18299); do (: <> "/dev/tcp/127.0.0.1/$p") 2> /dev/null || { echo "$p"; break; }; done)
-url=http://127.0.0.1:$port
-start() {
-  Storage__Folder=$work/data dotnet run --project src/CaptionService.Api -c Release --no-launch-profile -- --urls "$url" >> "$work/server.log" 2>&1 &
-  server=$!
-  until_true 120 'the service is ready' curl -sf "$url/health/ready"
-}
+start() { start_with dotnet run --project src/CaptionService.Api -c Release --no-launch-profile --; }
 kill_server() { pkill -KILL -P "$server"; wait "$server" 2> /dev/null || true; server=; }
 
 step 'A fresh service'
@@ -38,29 +16,7 @@ start
 
 step 'A data set'
 mkdir "$work/set"
-if [ -d "$coco/images" ]; then
-  awk -F'#' '!seen[$1]++ { print $1; if (++n == 48) exit }' "$coco/captions.en.token.txt" > "$work/names"
-  while read -r name; do cp "$coco/images/$name" "$work/set/"; done < "$work/names"
-  grep -F -f "$work/names" "$coco/captions.en.token.txt" > "$work/set/captions.token.txt"
-else
-  cp samples/*.jpg "$work/set/"
-  while IFS='|' read -r name caption; do printf '%s.jpg#0\t%s\n' "$name" "$caption"; done > "$work/set/captions.token.txt" <<'CAPTIONS'
-astronaut|A woman in an orange space suit smiles in front of a flag.
-astronaut|An astronaut poses with her helmet.
-cat|A ginger cat looks into the camera.
-cat|The face of an orange cat with whiskers.
-coffee|A cup of coffee stands on a wooden table.
-coffee|A white cup of coffee with a spoon on a saucer.
-flower|A pink flower grows among green leaves.
-flower|The petals of a pink flower from close by.
-rocket|A rocket rises from its launch pad with a trail of fire.
-rocket|A white rocket takes off between towers.
-temple|A Chinese temple with a red roof stands in the sun.
-temple|People walk in front of an old temple.
-CAPTIONS
-  awk -F'\t' '{ split($1, part, "#"); printf "%s#%d\t%s\n", part[1], n[part[1]]++, $2 }' "$work/set/captions.token.txt" > "$work/numbered"
-  mv "$work/numbered" "$work/set/captions.token.txt"
-fi
+if [ -d "$coco/images" ]; then slice_set "$coco" "$work/set" 48; else sample_set "$work/set"; fi
 tar -czf "$work/set.tar.gz" -C "$work/set" .
 dataset=$(api -F "archive=@$work/set.tar.gz" -F name=walkthrough -F language=en "$url/datasets" | jq -r .id)
 until_true 90 'the data set is inspected and ready' is "/datasets/$dataset" .status ready

@@ -11,6 +11,12 @@ namespace CaptionService.Api;
 /// <summary>The OpenAPI document at <c>/swagger/v1/swagger.json</c> and the page at <c>/swagger</c>.</summary>
 public static class OpenApi
 {
+    /// <summary>
+    /// JSON, where a form is another way into the same operation: media types have no case, and generators of clients that know
+    /// one body for each operation send the form then instead of JSON under the form's name.
+    /// </summary>
+    internal const string JsonBesideForm = "application/JSON";
+
     /// <summary>Registers the generator of the document.</summary>
     public static IServiceCollection AddOpenApiDocument(this IServiceCollection services)
     {
@@ -33,6 +39,7 @@ public static class OpenApi
             }
             swagger.SupportNonNullableReferenceTypes();
             swagger.NonNullableReferenceTypesAsRequired();
+            swagger.UseAllOfToExtendReferenceSchemas();     // else what may be null does not say so where its type is an object
             swagger.SchemaFilter<ProblemSchema>();
             swagger.OperationFilter<ProblemResponses>();
             swagger.OperationFilter<CaptionsOperation>();

@@ -42,9 +42,10 @@ internal static class ServiceBenchmark
         return late <= early * 1.05;
     }
 
-    private static double At(double[] sorted, double quantile) => sorted[Math.Min((int)(quantile * sorted.Length), sorted.Length - 1)];
+    internal static double At(double[] sorted, double quantile) => sorted[Math.Min((int)(quantile * sorted.Length), sorted.Length - 1)];
 
-    private static async Task<(double Rate, double[] SortedMs)> LoadAsync(HttpClient client, int clients, int requests)
+    /// <summary>Closed-loop clients: each sends its next photo when the last is answered.</summary>
+    internal static async Task<(double Rate, double[] SortedMs)> LoadAsync(HttpClient client, int clients, int requests)
     {
         int next = 0;
         var latencies = new double[requests];
@@ -66,15 +67,15 @@ internal static class ServiceBenchmark
         return (rate, [.. latencies.Order()]);
     }
 
-    private static async Task<Service> StartAsync()
+    internal static async Task<Service> StartAsync(string? storage = null)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         int port = ((IPEndPoint)listener.LocalEndpoint).Port;
         listener.Stop();
         long start = Stopwatch.GetTimestamp();
-        var process = Process.Start(new ProcessStartInfo("dotnet",
-            [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", $"http://127.0.0.1:{port}"])
+        string[] arguments = [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", $"http://127.0.0.1:{port}"];
+        var process = Process.Start(new ProcessStartInfo("dotnet", [.. arguments, .. storage is null ? Array.Empty<string>() : ["--Storage:Folder", storage]])
         {
             RedirectStandardOutput = true,
             WorkingDirectory = AppContext.BaseDirectory,
@@ -99,7 +100,7 @@ internal static class ServiceBenchmark
         }
     }
 
-    private sealed record Service(Process Process, HttpClient Client, TimeSpan StartUp) : IDisposable
+    internal sealed record Service(Process Process, HttpClient Client, TimeSpan StartUp) : IDisposable
     {
         public long ResidentMiB()
         {

@@ -56,7 +56,7 @@ internal sealed class CaptionsOperation : IOperationFilter
             Content = new Dictionary<string, IOpenApiMediaType>
             {
                 ["multipart/form-data"] = new OpenApiMediaType { Schema = Form() },
-                ["application/json"] = new OpenApiMediaType { Schema = Json(), Example = JsonNode.Parse(JsonExample) },
+                [OpenApi.JsonBesideForm] = new OpenApiMediaType { Schema = Json(), Example = JsonNode.Parse(JsonExample) },
                 ["image/jpeg"] = bytes,
                 ["image/png"] = bytes,
                 ["image/webp"] = bytes,
@@ -98,7 +98,7 @@ internal sealed class CaptionsOperation : IOperationFilter
         options[RequestedOptions.IncludeName] = new OpenApiSchema
         {
             Type = JsonSchemaType.Array,
-            Items = new OpenApiSchema { Type = JsonSchemaType.String, Enum = [RequestedOptions.WordsItem, RequestedOptions.AttentionItem] },
+            Items = new OpenApiSchema { Title = "CaptionInclude", Type = JsonSchemaType.String, Enum = [RequestedOptions.WordsItem, RequestedOptions.AttentionItem] },
             Description = "What else each caption carries, separated by commas: `words` with their probabilities, `attention` (14×14 weights for each word; brings the words with it). Default: nothing.",
         };
         return options;

@@ -46,12 +46,12 @@ internal sealed class DatasetsOperation : IOperationFilter
             {
                 ["multipart/form-data"] = new OpenApiMediaType
                 {
-                    Schema = Object(("archive", Text("Zip, tar or tar.gz with photos, and captions if those are not a file of their own; or features as .npy.", "binary")),
+                    Schema = Object(["archive"], ("archive", Text("Zip, tar or tar.gz with photos, and captions if those are not a file of their own; or features as .npy.", "binary")),
                         ("captions", Text("The captions, where they are not in the archive.", "binary")), ("name", Text("Name of the data set. Default: the file's.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
                 },
-                ["application/json"] = new OpenApiMediaType
+                [OpenApi.JsonBesideForm] = new OpenApiMediaType
                 {
-                    Schema = Object(("folder", Text("A folder of the server: below one of `Datasets:ImportFolders`.")), ("name", Text("Name of the data set. Default: the folder's.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
+                    Schema = Object(["folder"], ("folder", Text("A folder of the server: below one of `Datasets:ImportFolders`.")), ("name", Text("Name of the data set. Default: the folder's.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
                     Example = JsonNode.Parse("""{ "folder": "/imports/birds", "name": "birds", "language": "en" }"""),
                 },
             },
@@ -66,12 +66,20 @@ internal sealed class DatasetsOperation : IOperationFilter
         }
     }
 
-    private static OpenApiSchema Object(params (string Name, OpenApiSchema Schema)[] properties) => new()
+    private static OpenApiSchema Object(string[] required, params (string Name, OpenApiSchema Schema)[] properties)
     {
-        Type = JsonSchemaType.Object,
-        Properties = properties.ToDictionary(property => property.Name, property => (IOpenApiSchema)property.Schema),
-        AdditionalPropertiesAllowed = false,
-    };
+        foreach ((_, OpenApiSchema schema) in properties.Where(property => !required.Contains(property.Name)))
+        {
+            schema.Type |= JsonSchemaType.Null;     // generated clients leave it out then
+        }
+        return new OpenApiSchema
+        {
+            Type = JsonSchemaType.Object,
+            Required = required.ToHashSet(),
+            Properties = properties.ToDictionary(property => property.Name, property => (IOpenApiSchema)property.Schema),
+            AdditionalPropertiesAllowed = false,
+        };
+    }
 
     private static OpenApiSchema Text(string description, string? format = null) => new() { Type = JsonSchemaType.String, Format = format, Description = description };
 }

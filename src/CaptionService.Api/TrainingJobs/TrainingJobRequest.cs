@@ -32,7 +32,7 @@ public sealed class TrainingJobRequest
     /// <summary>When to stop at the latest.</summary>
     public TrainingBudget? Budget { get; init; }
 
-    /// <summary>Options that differ from the preset's.</summary>
+    /// <summary>Options that differ from the preset's; null is as good as absent.</summary>
     public Dictionary<string, JsonElement>? Options { get; init; }
 
     /// <summary>Whether the model goes into service when it is better than the active one. Default: false.</summary>
@@ -78,7 +78,7 @@ public sealed class TrainingJobRequest
     internal TrainingOptions ChosenOptions(TrainingPreset preset, bool hasBase)
     {
         JsonObject options = JsonSerializer.SerializeToNode(preset.Options, Format)!.AsObject();
-        foreach ((string name, JsonElement value) in Options ?? [])
+        foreach ((string name, JsonElement value) in (Options ?? []).Where(o => o.Value.ValueKind != JsonValueKind.Null))
         {
             TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
                 ?? throw Invalid($"There is no option '{Short(name)}'; the options are {string.Join(", ", TrainingOption.All.Select(o => o.Name))}.");

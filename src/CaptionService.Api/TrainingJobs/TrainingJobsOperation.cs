@@ -50,7 +50,7 @@ internal sealed class TrainingJobsOperation : IOperationFilter
         }
     }
 
-    private static OpenApiSchema Request() => Object(
+    private static OpenApiSchema Request() => Object("TrainingJobRequest",
         ("dataset", Text("Id of the data set, one of `GET /datasets`.")),
         ("preset", new OpenApiSchema
         {
@@ -62,14 +62,14 @@ internal sealed class TrainingJobsOperation : IOperationFilter
         ("baseModel", Text("Model to start from, name or name@version: its words and network are kept. Default: with `quick` the one in service for the data set's language, else none.")),
         ("name", new OpenApiSchema { Type = JsonSchemaType.String, Pattern = "^[a-z0-9][a-z0-9._-]{0,63}$", Description = "Name of the model to be made; one that exists gets a next version. Default: the base model's, else from the data set's." }),
         ("seed", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32", Minimum = "0", Description = "Seed of all that is random." }),
-        ("budget", Object(
+        ("budget", Object("TrainingBudget",
             ("minutes", new OpenApiSchema
             {
                 Type = JsonSchemaType.Number, Format = "double", Minimum = FormattableString.Invariant($"{TrainingBudget.LeastMinutes}"), Maximum = FormattableString.Invariant($"{TrainingBudget.MostMinutes}"),
                 Description = "Minutes of training and validation, the encoding of the photos not counted; then the best model so far is the result.",
             }),
             ("epochs", Option("epochs", null)))),
-        ("options", Object([.. TrainingOption.All.Select(o => (o.Name, Option(o.Name, TrainingPreset.Best)))])),
+        ("options", Object("TrainingOptions", [.. TrainingOption.All.Select(o => (o.Name, Option(o.Name, TrainingPreset.Best)))])),
         ("activateIfBetter", new OpenApiSchema { Type = JsonSchemaType.Boolean, Default = false, Description = "Whether the model goes into service when it is better than the active one, beyond chance, on the data set's dev photos." }));
 
     // No defaults as such: a client would send them all, and they depend on the preset.
@@ -98,11 +98,20 @@ internal sealed class TrainingJobsOperation : IOperationFilter
 
     private static OpenApiSchema Text(string description) => new() { Type = JsonSchemaType.String, Description = description };
 
-    private static OpenApiSchema Object(params (string Name, OpenApiSchema Schema)[] members) => new()
+    // The title names the class in generated clients. Null is as good as absent, since not every client can leave a member out.
+    private static OpenApiSchema Object(string title, params (string Name, OpenApiSchema Schema)[] members)
     {
-        Type = JsonSchemaType.Object,
-        AdditionalPropertiesAllowed = false,
-        Properties = members.ToDictionary(m => m.Name, m => (IOpenApiSchema)m.Schema),
-        Required = members.Any(m => m.Name == "dataset") ? new HashSet<string> { "dataset" } : null,
-    };
+        foreach ((string name, OpenApiSchema schema) in members)
+        {
+            schema.Type |= name == "dataset" || schema.Default is not null ? 0 : JsonSchemaType.Null;
+        }
+        return new OpenApiSchema
+        {
+            Title = title,
+            Type = JsonSchemaType.Object,
+            AdditionalPropertiesAllowed = false,
+            Properties = members.ToDictionary(m => m.Name, m => (IOpenApiSchema)m.Schema),
+            Required = members.Any(m => m.Name == "dataset") ? new HashSet<string> { "dataset" } : null,
+        };
+    }
 }

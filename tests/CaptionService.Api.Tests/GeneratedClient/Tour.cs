@@ -1,0 +1,124 @@
+// Compiled by GeneratedClientTests together with the client that NSwag makes of the OpenAPI document: what a caller's
+// program looks like, checked by the compiler against that document and by the service against its own.
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Net.Http;
+using System.Threading;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Generated;
+
+public static class Tour
+{
+    /// <summary>Uses every operation once, successfully.</summary>
+    /// <param name="http">Knows the service's address.</param>
+    /// <param name="photo">A JPEG.</param>
+    /// <param name="archive">A zip of photos with captions.</param>
+    /// <param name="aborted">Ends it.</param>
+    public static async Task Make(HttpClient http, byte[] photo, byte[] archive, CancellationToken aborted)
+    {
+        var client = new CaptionClient(http);
+        Assert.Equal("live", (await client.GetLiveAsync(aborted)).Status);
+        Assert.Equal("ready", (await client.GetReadyAsync(aborted)).Status);
+
+        // Models and captions.
+        ModelResponse shipped = (await client.GetModelsAsync(aborted)).Models.Single();
+        Assert.Equal(shipped.Digest, (await client.GetModelAsync(shipped.Name, aborted)).Digest);
+        CaptionsResponse captions = await client.PostCaptionsAsync(count: 2, include: [CaptionInclude.Words], photo: [new FileParameter(new MemoryStream(photo), "a.jpg", "image/jpeg"), new FileParameter(new MemoryStream(photo), "b.jpg")], cancellationToken: aborted);
+        Assert.Equal(["a.jpg", "b.jpg"], captions.Results.Select(result => result.Name));
+        Assert.All(captions.Results, result => Assert.Equal(2, result.Captions!.Count));
+        RankedCaption best = captions.Results.First().Captions!.First();
+        Assert.NotEmpty(best.Text);
+        Assert.NotEmpty(best.Words!);
+
+        // A refusal comes as the problem it is.
+        var refused = await Assert.ThrowsAsync<ApiException<ProblemDetails>>(() => client.PostCaptionsAsync(model: "nobody", photo: [new FileParameter(new MemoryStream(photo))], cancellationToken: aborted));
+        Assert.Equal((404, ProblemDetailsCode.Model_not_found), (refused.StatusCode, refused.Result.Code));
+        Assert.Equal(refused.Result.Title, (await client.GetProblemAsync("model_not_found", aborted)).Title);
+
+        // A data set.
+        DatasetResponse dataset = await client.PostDatasetAsync(new FileParameter(new MemoryStream(archive), "set.zip"), name: "tour", cancellationToken: aborted);
+        Assert.Null(dataset.Report);
+        while (dataset.Status == "checking")
+        {
+            await Task.Delay(100, aborted);
+            dataset = await client.GetDatasetAsync(dataset.Id, aborted);
+        }
+        Assert.Equal("ready", dataset.Status);
+        Assert.Equal(dataset.Photos, dataset.Report!.Photos.Usable);
+        Assert.Equal(dataset.Id, (await client.GetDatasetsAsync(cancellationToken: aborted)).Datasets.Single().Id);
+        Assert.Equal(dataset.DevPhotos, (await client.GetDatasetItemsAsync(dataset.Id, Split.Dev, limit: 100, cancellationToken: aborted)).Items.Count);
+
+        // A job, cancelled and resumed.
+        Assert.Contains((await client.GetTrainingPresetsAsync(aborted)).Presets, preset => preset.Name == "best");
+        var request = new TrainingJobRequest
+        {
+            Dataset = dataset.Id,
+            Preset = TrainingJobRequestPreset.Best,
+            Name = "tour",
+            Seed = 7,
+            Budget = new Budget { Epochs = 2 },
+            Options = new Options { Architecture = OptionsArchitecture.TopDown, Hidden = 32, Heads = 4, Embedding = 16, BatchPhotos = 2, MinWordCount = 1, LearningRate = 0.005, Precision = OptionsPrecision.Float32, Mirror = false },
+        };
+        TrainingJobResponse job = await client.CreateTrainingJobAsync(request, "tour", aborted);
+        Assert.Equal(job.Id, (await client.CreateTrainingJobAsync(request, "tour", aborted)).Id);
+        await client.CancelTrainingJobAsync(job.Id, aborted);
+        await Until("cancelled");
+        await client.ResumeTrainingJobAsync(job.Id, aborted);
+        await Until("succeeded");
+        Assert.Equal(("tour", 1), (job.Model!.Name, job.Model.Version));
+        Assert.Equal(job.Id, (await client.GetTrainingJobsAsync(state: "succeeded", cancellationToken: aborted)).Jobs.Single().Id);
+        TrainingEventsResponse events = await client.GetTrainingJobEventsAsync(job.Id, limit: 1000, cancellationToken: aborted);
+        Assert.Equal(Enumerable.Range(1, (int)job.LastEvent).Select(number => (long)number), events.Events.Select(e => e.Id));
+        Assert.Null(events.Next);
+        Assert.Equal([1, 2], (await client.GetTrainingJobMetricsAsync(job.Id, aborted)).Epochs.Select(epoch => epoch.Epoch));
+        Assert.Contains("epoch 2", await client.GetTrainingJobLogAsync(job.Id, lines: 50, cancellationToken: aborted), StringComparison.Ordinal);
+        Assert.Contains((await client.GetTrainingJobCheckpointsAsync(job.Id, aborted)).Checkpoints, file => file.Kind == "latest");
+
+        // Its model: scored, compared, downloaded, uploaded, put into service and taken out of it.
+        EvaluationResponse evaluation = await Done(await client.PostEvaluationAsync(new EvaluationRequest { Model = "tour@1", Dataset = dataset.Id }, aborted));
+        Assert.Equal(dataset.DevPhotos, evaluation.Result!.Photos);
+        EvaluationResponse comparison = await Done(await client.CompareModelsAsync(new ComparisonRequest { Models = [$"{shipped.Name}@{shipped.Version}", "tour@1"], Dataset = dataset.Id }, aborted));
+        Assert.NotEmpty(comparison.Comparison!.Sentence);
+        Assert.Equal(2, (await client.GetEvaluationsAsync(cancellationToken: aborted)).Total);
+        using var bundle = new MemoryStream();
+        using (FileResponse download = await client.DownloadModelAsync("tour", 1, aborted))
+        {
+            await download.Stream.CopyToAsync(bundle, aborted);
+        }
+        bundle.Position = 0;
+        ModelVersionResponse copy = await client.PostModelAsync(new FileParameter(bundle, "tour.zip", "application/zip"), aborted);
+        Assert.Equal(2, copy.Version);
+        Assert.True((await client.ActivateModelAsync("tour", 2, aborted)).Active);
+        Assert.Equal("tour", (await client.GetModelsAsync(aborted)).Models.Single(model => model.Default).Name);
+        Assert.Equal(shipped.Name, (await client.RollbackModelAsync("tour", aborted)).Name);
+
+        // What is left goes.
+        await client.DeleteModelAsync("tour", 2, aborted);
+        await client.DeleteDatasetAsync(dataset.Id, aborted);
+        Assert.Empty((await client.GetDatasetsAsync(cancellationToken: aborted)).Datasets);
+
+        async Task Until(string state)
+        {
+            while ((job = await client.GetTrainingJobAsync(job.Id, aborted)).State != state)
+            {
+                Assert.False(job.State == "failed", job.Error);
+                await Task.Delay(100, aborted);
+            }
+        }
+
+        async Task<EvaluationResponse> Done(EvaluationResponse asked)
+        {
+            while (asked.State is "queued" or "running")
+            {
+                await Task.Delay(100, aborted);
+                asked = await client.GetEvaluationAsync(asked.Id, aborted);
+            }
+            Assert.True(asked.State == "succeeded", asked.Error);
+            return asked;
+        }
+    }
+}
