@@ -18,8 +18,17 @@ public sealed record CaptionOptions
     /// <summary>Longest caption, in words, the end not counted: 1 to <see cref="MaxMaxLength"/>.</summary>
     public int MaxLength { get; init; } = 20;
 
+    /// <summary>Shortest caption, in words: 1 to <see cref="MaxLength"/>.</summary>
+    public int MinLength { get; init; } = 1;
+
     /// <summary>Exponent a of the length normalisation, log p / length^a: 0 (none) to 2.</summary>
     public double LengthNormalization { get; init; } = DefaultLengthNormalization;
+
+    /// <summary>How much the captions are to differ: 0 (the likeliest, however alike) to <see cref="MaxDiversity"/>; see <see cref="BeamSearchOptions.Diverse"/>.</summary>
+    public double Diversity { get; init; }
+
+    /// <summary>Whether the text begins with a capital and ends with a full stop; else it is the words, joined as the language writes them.</summary>
+    public bool Sentence { get; init; } = true;
 
     /// <summary>Whether each caption carries its words' attention maps.</summary>
     public bool Attention { get; init; }
@@ -35,6 +44,9 @@ public sealed record CaptionOptions
 
     /// <summary>Largest <see cref="MaxLength"/>.</summary>
     public const int MaxMaxLength = 50;
+
+    /// <summary>Largest <see cref="Diversity"/>: beyond it, likelihood counts for little.</summary>
+    public const double MaxDiversity = 5;
 }
 
 /// <summary>One caption of a photo.</summary>
@@ -198,7 +210,7 @@ public sealed class Captioner : IDisposable
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)
     {
-        var search = BeamSearchOptions.For(_tokenizer) with
+        var search = BeamSearchOptions.For(_tokenizer, _vocabulary) with
         {
             Width = Math.Max(options.BeamWidth, options.Count),
             Count = options.Count,
