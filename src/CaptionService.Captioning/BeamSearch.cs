@@ -32,8 +32,11 @@ public sealed record BeamSearchOptions
     /// <summary>No run of this many words occurs twice in a hypothesis: 1 up, or 0 to allow it.</summary>
     public int NoRepeatNgram { get; init; }
 
-    /// <summary>Whether a word may not follow itself at once ("a dog dog").</summary>
+    /// <summary>Whether a word may not follow itself, at once ("a dog dog") or across one of <see cref="Joins"/> ("a white and white dog").</summary>
     public bool NoWordTwice { get; init; }
+
+    /// <summary>Ids of conjunctions.</summary>
+    public IReadOnlyList<int> Joins { get; init; } = [];
 
     /// <summary>Ids never emitted, each below V, besides <c>&lt;pad&gt;</c>, <c>&lt;start&gt;</c> and <c>&lt;unk&gt;</c>.</summary>
     public IReadOnlyList<int> Forbidden { get; init; } = [];
@@ -55,11 +58,13 @@ public sealed record BeamSearchOptions
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(vocabulary);
+        int[] Ids(IReadOnlyList<string> words) => [.. vocabulary.Encode(words).Where(id => id != Vocabulary.Unknown)];
         return new()
         {
             NoRepeatNgram = tokenizer.Spaced ? 2 : 4,
             NoWordTwice = tokenizer.Spaced,
-            NeverLast = [.. vocabulary.Encode(tokenizer.NeverLast).Where(id => id != Vocabulary.Unknown)],
+            Joins = Ids(tokenizer.Joins),
+            NeverLast = Ids(tokenizer.NeverLast),
         };
     }
 
@@ -107,10 +112,10 @@ public static class BeamSearch
         ArgumentNullException.ThrowIfNull(step);
         Check(photos, options);
         int width = options.Width, size = width / options.Groups;
-        var neverLast = options.NeverLast.ToHashSet();
+        HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins];
         var all = new PhotoBeams[photos];
         for (int i = 0; i < photos; i++)
-            all[i] = new PhotoBeams(options, neverLast);
+            all[i] = new PhotoBeams(options, neverLast, joins);
 
         // One entry a beam of a photo in the batch, (n, b): the last word, the beam it continues, log p so far.
         PhotoBeams[] batch = all;

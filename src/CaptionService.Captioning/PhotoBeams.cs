@@ -43,17 +43,18 @@ internal sealed class PhotoBeams
     }
 
     private readonly BeamSearchOptions options;
-    private readonly HashSet<int> neverLast;
+    private readonly HashSet<int> neverLast, joins;
     private readonly Group[] groups;
     private readonly int size, keep;                    // of each group: beams, ended hypotheses
     private readonly int[] history;
     private readonly List<int> taken = [];              // words of the groups before, at this step
     private double[] ranked = [];                       // three arrays for the order in which a later group takes its candidates
 
-    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast)
+    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins)
     {
         this.options = options;
         this.neverLast = neverLast;
+        this.joins = joins;
         history = new int[options.MaxLength];
         size = options.Width / options.Groups;
         keep = Math.Min(size, options.Count);
@@ -153,6 +154,8 @@ internal sealed class PhotoBeams
                 long first = (long)offset * vocabulary;
                 if (options.NoWordTwice && node.Length > 0)
                     blocked.Add(first + node.Word);
+                if (options.NoWordTwice && node.Length > 1 && joins.Contains(node.Word))
+                    blocked.Add(first + node.Previous!.Word);
                 if (options.NoRepeatNgram > 0)
                     Block(node, first, blocked);
                 if (neverLast.Contains(node.Word))

@@ -27,8 +27,12 @@ public sealed partial class Tokenizer
     /// </summary>
     public IReadOnlyList<string> NeverLast { get; }
 
+    /// <summary>Words that join two alike, lower-cased: on both sides of them captions do not say the same ("white and white").</summary>
+    public IReadOnlyList<string> Joins { get; }
+
     private Tokenizer(string primary)
     {
+        Joins = primary switch { "en" => ["and", "or"], "de" => ["und", "oder"], "zh" => ["和", "与", "或"], _ => [] };
         NeverLast = primary switch { "en" => EnglishNeverLast, "de" => GermanNeverLast, "zh" => ChineseNeverLast, _ => [] };
         Spaced = primary is not ("zh" or "ja");
         english = primary == "en";

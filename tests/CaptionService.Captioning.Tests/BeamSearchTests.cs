@@ -30,6 +30,7 @@ public sealed class BeamSearchTests
                     Forbidden = random.Next(4) == 0 ? [4] : [],
                     MinLength = 1 + random.Next(maxLength),
                     NeverLast = random.Next(3) == 0 ? [vocabulary - 1] : [],
+                    Joins = random.Next(2) == 0 ? [4] : [],
                 };
                 var model = new RandomModel(vocabulary, seed, photos: 2);
                 IReadOnlyList<Hypothesis>[] found = model.Search(options);
@@ -61,6 +62,7 @@ public sealed class BeamSearchTests
                 NoWordTwice = random.Next(2) == 1,
                 Forbidden = random.Next(3) == 0 ? [5, 7] : [],
                 NeverLast = random.Next(3) == 0 ? [4, 6, 8] : [],
+                Joins = random.Next(2) == 0 ? [4, 5] : [],
             };
             options = options with { MinLength = 1 + random.Next(Math.Min(4, options.MaxLength)) };
             var model = new RandomModel(vocabulary: 5 + random.Next(12), seed, photos: 1 + random.Next(5), endBias: random.Next(-3, 3));
@@ -135,7 +137,7 @@ public sealed class BeamSearchTests
     }
 
     [Theory]
-    [InlineData("en", "a woman with a red cup on the table", "with|a|the")]
+    [InlineData("en", "a woman and a man with a red cup on the table", "and|with|a|the")]
     [InlineData("de", "Ein Mann und die Frau mit einem Hund", "Ein|und|die|mit|einem")]
     [InlineData("zh", "一 个 男 人 和 小 孩 在 玩", "一|个|和|在")]
     public void A_languages_defaults_keep_captions_from_ending_unfinished(string language, string words, string never)
@@ -143,6 +145,7 @@ public sealed class BeamSearchTests
         var vocabulary = Vocabulary.Parse(["<pad>", "<start>", "<end>", "<unk>", .. words.Split(' ').Distinct()]);
         BeamSearchOptions options = BeamSearchOptions.For(Tokenizer.For(language), vocabulary);
         Assert.Equal(never.Split('|').Order(StringComparer.Ordinal), options.NeverLast.Select(vocabulary.Display).Order(StringComparer.Ordinal));
+        Assert.Single(options.Joins);
         bool cut = false;
         for (int seed = 0; seed < 40; seed++)
         {
@@ -150,6 +153,7 @@ public sealed class BeamSearchTests
             foreach (Hypothesis found in model.Search(options with { Width = 4, Count = 4, MaxLength = 2 + seed % 4 }).SelectMany(found => found))
             {
                 Assert.DoesNotContain(found.Words[^1], options.NeverLast);
+                Assert.DoesNotContain(found.Words.Zip(found.Words.Skip(1), found.Words.Skip(2)), three => language != "zh" && options.Joins.Contains(three.Second) && three.First == three.Third);
                 cut |= !found.Ended;
             }
         }
@@ -285,7 +289,8 @@ public sealed class BeamSearchTests
         word == Vocabulary.End
             ? words.Length >= options.MinLength && !options.NeverLast.Contains(words[^1])
             : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram)
-                && !(options.NoWordTwice && words.Length > 0 && words[^1] == word) && !(words.Length == options.MaxLength - 1 && options.NeverLast.Contains(word));
+                && !(options.NoWordTwice && words.Length > 0 && (words[^1] == word || (words.Length > 1 && options.Joins.Contains(words[^1]) && words[^2] == word)))
+                && !(words.Length == options.MaxLength - 1 && options.NeverLast.Contains(word));
 
     private static IEnumerable<Found> Enumerate(RandomModel model, int photo, BeamSearchOptions options, int[] words, double total)
     {
@@ -395,7 +400,7 @@ public sealed class BeamSearchTests
         {
             (int Photo, int[] Words)[][] state = [];
             Steps.Clear();
-            options = options with { Forbidden = [.. options.Forbidden.Where(id => id < Vocabulary)], NeverLast = [.. options.NeverLast.Where(id => id < Vocabulary)] };
+            options = options with { Forbidden = [.. options.Forbidden.Where(id => id < Vocabulary)], NeverLast = [.. options.NeverLast.Where(id => id < Vocabulary)], Joins = [.. options.Joins.Where(id => id < Vocabulary)] };
             return BeamSearch.Search(Photos, options, (words, remaining, parents) =>
             {
                 int n = (int)words.shape[0], b = (int)words.shape[1];
