@@ -53,15 +53,13 @@ internal sealed class CaptionsOperation : IOperationFilter
             Description = option.Value.Description,
             Schema = option.Value,
             Explode = false,    // include=words,attention
-            Example = option.Key == RequestedOptions.LanguageName ? new JsonArray("en", "de") : null,
         }),
         new OpenApiParameter
         {
             Name = HeaderNames.AcceptLanguage,
             In = ParameterLocation.Header,
-            Description = "Where neither `language` nor `model` is given: the best of these that a model writes, by quality; nothing of them there: the default language. Default: the default language.",
+            Description = "Where neither `language` nor `model` is given: the best of these that a model writes, by quality, as in `de-AT, de;q=0.9, en;q=0.5`; nothing of them there: the default language. Default: the default language.",
             Schema = new OpenApiSchema { Type = JsonSchemaType.String },
-            Example = JsonValue.Create("de-AT, de;q=0.9, en;q=0.5"),
         }];
         OpenApiMediaType bytes = new() { Schema = Binary("The photo's bytes.") };
         operation.RequestBody = new OpenApiRequestBody
@@ -111,7 +109,7 @@ internal sealed class CaptionsOperation : IOperationFilter
         {
             Type = JsonSchemaType.Array,
             Items = new OpenApiSchema { Type = JsonSchemaType.String },
-            Description = "Languages of the captions: BCP 47 tags, separated by commas or given several times; `de-AT` finds `de`. Their active models answer, from one pass of the encoder. "
+            Description = "Languages of the captions: BCP 47 tags, separated by commas (`en,de`) or given several times; `de-AT` finds `de`. Their active models answer, from one pass of the encoder. "
                 + "Default: what `Accept-Language` prefers.",
         };
         options[RequestedOptions.ModelName] = new OpenApiSchema
