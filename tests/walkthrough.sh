@@ -50,7 +50,7 @@ api "$url/evaluations/$evaluation" | jq -r '"  " + (.comparison.sentence // .com
 step 'Into service under load, and out again'
 (while [ ! -f "$work/stop" ]; do curl -sS -o /dev/null -w '%{http_code}\n' --data-binary @samples/cat.jpg "$url/captions?beamWidth=1&count=1" >> "$work/codes" || echo 000 >> "$work/codes"; done) &
 load=$!
-active() { api --data-binary @samples/cat.jpg "$url/captions" | jq -r '"\(.model.name)@\(.model.version)"'; }
+active() { api --data-binary @samples/cat.jpg "$url/captions" | jq -r '.models[0] | "\(.name)@\(.version)"'; }
 expect 'the product'"'"'s model answers' test "$(active)" = flickr8k-en@1
 api -X POST "$url/models/walkthrough/versions/1/activate" > /dev/null
 expect 'the new model answers' test "$(active)" = walkthrough@1

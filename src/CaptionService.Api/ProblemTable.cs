@@ -31,6 +31,7 @@ public static class ProblemTable
 
     // The request
     internal static readonly ProblemKind InvalidOption = new("invalid_option", 400, "An option is unknown or out of range", "Correct the option and send the request again.");
+    internal static readonly ProblemKind UnknownLanguage = new("unknown_language", 400, "No model writes this language", "Ask for one of the languages that the detail names; GET /models lists the models.");
     internal static readonly ProblemKind MalformedBody = new("malformed_body", 400, "The body cannot be read", "Send multipart/form-data, one photo's bytes, or JSON as /swagger describes it.");
     internal static readonly ProblemKind NoPhoto = new("no_photo", 400, "The request holds no photo", "Send 1 to 16 photos: as files of a form, as the body, or in the JSON array \"images\".");
     internal static readonly ProblemKind TooManyPhotos = new("too_many_photos", 400, "The request holds too many photos", "Send at most 16 photos in one request.");
@@ -98,7 +99,7 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
+        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
         JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,

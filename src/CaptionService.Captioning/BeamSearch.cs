@@ -23,22 +23,55 @@ public sealed record BeamSearchOptions
     /// <summary>Longest hypothesis in words, the end not counted: 1 up.</summary>
     public int MaxLength { get; init; } = 20;
 
+    /// <summary>Shortest that may end, in words: 1 to <see cref="MaxLength"/>.</summary>
+    public int MinLength { get; init; } = 1;
+
     /// <summary>Exponent a of a hypothesis' score log p / length^a, where length counts its words and its end: 0 (none) up.</summary>
     public double LengthNormalization { get; init; } = CaptionOptions.DefaultLengthNormalization;
 
     /// <summary>No run of this many words occurs twice in a hypothesis: 1 up, or 0 to allow it.</summary>
     public int NoRepeatNgram { get; init; }
 
-    /// <summary>Whether a word may not follow itself at once ("a dog dog").</summary>
+    /// <summary>Whether a word may not follow itself, at once ("a dog dog") or across one of <see cref="Joins"/> ("a white and white dog").</summary>
     public bool NoWordTwice { get; init; }
 
-    /// <summary>The search's defaults for a language, chosen on the English development split: no pair of words twice, no word
-    /// twice in a row. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.</summary>
-    public static BeamSearchOptions For(Tokenizer tokenizer) =>
-        tokenizer.Spaced ? new() { NoRepeatNgram = 2, NoWordTwice = true } : new() { NoRepeatNgram = 4 };
+    /// <summary>Ids of conjunctions.</summary>
+    public IReadOnlyList<int> Joins { get; init; } = [];
 
     /// <summary>Ids never emitted, each below V, besides <c>&lt;pad&gt;</c>, <c>&lt;start&gt;</c> and <c>&lt;unk&gt;</c>.</summary>
     public IReadOnlyList<int> Forbidden { get; init; } = [];
+
+    /// <summary>Ids, each below V, that no hypothesis ends on ("a dog with a"): not before its end, and not where it is cut at <see cref="MaxLength"/>.</summary>
+    public IReadOnlyList<int> NeverLast { get; init; } = [];
+
+    /// <summary>Groups that the beams are searched in: 1 (plain beam search) to <see cref="Width"/>, which it divides.</summary>
+    public int Groups { get; init; } = 1;
+
+    /// <summary>What a word costs a group for each beam of the groups before it that took the word at the same step, as log-probability: 0 up
+    /// (Hamming diversity). It steers the choice only; hypotheses keep their true probabilities.</summary>
+    public double Diversity { get; init; }
+
+    /// <summary>The search's defaults for a language, chosen on the English development split: no pair of words twice, no word
+    /// twice in a row. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.
+    /// No hypothesis ends on a word that leaves it unfinished.</summary>
+    public static BeamSearchOptions For(Tokenizer tokenizer, Vocabulary vocabulary)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(vocabulary);
+        int[] Ids(IReadOnlyList<string> words) => [.. vocabulary.Encode(words).Where(id => id != Vocabulary.Unknown)];
+        return new()
+        {
+            NoRepeatNgram = tokenizer.Spaced ? 2 : 4,
+            NoWordTwice = tokenizer.Spaced,
+            Joins = Ids(tokenizer.Joins),
+            NeverLast = Ids(tokenizer.NeverLast),
+        };
+    }
+
+    /// <summary>The same search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to whole groups.</summary>
+    /// <param name="diversity">0: the plain search, unchanged.</param>
+    public BeamSearchOptions Diverse(double diversity) =>
+        diversity == 0 ? this : this with { Groups = Count, Width = (Width + Count - 1) / Count * Count, Diversity = diversity };
 }
 
 /// <summary>One sequence of words found for a photo.</summary>
@@ -50,12 +83,16 @@ public sealed record BeamSearchOptions
 /// <param name="Rows">For each word the row, photo · b + beam, of the step's (n, b) arguments whose output produced it: where a caller that keeps each step's attention finds the word's.</param>
 public sealed record Hypothesis(int[] Words, float[] WordLogProbabilities, double LogProbability, double Score, bool Ended, int[] Rows);
 
-/// <summary>Beam search over a step function for a whole batch of photos.</summary>
+/// <summary>
+/// Beam search over a step function for a whole batch of photos; with several groups, diverse beam search (Vijayakumar et
+/// al. 2018, arXiv:1610.02424).
+/// </summary>
 /// <remarks>
 /// At each step the 2 · width best continuations of a photo's beams are looked at, so that width of them go on even if
 /// all beams end. An end counts when it is among the width best. A photo leaves the batch as soon as no beam can still
 /// enter its best <see cref="BeamSearchOptions.Count"/> ended hypotheses: log-probabilities only fall, so a beam's
-/// score never exceeds log p / (maximum length + 1)^a.
+/// score never exceeds log p / (maximum length + 1)^a. Groups are such searches of width / groups beams each, one after the
+/// other at every step; an end that a group before has found already is passed over.
 /// </remarks>
 public static class BeamSearch
 {
@@ -66,17 +103,19 @@ public static class BeamSearch
     /// <param name="device">Where the tensors given to <paramref name="step"/> are made.</param>
     /// <returns>
     /// For each photo up to <see cref="BeamSearchOptions.Count"/> hypotheses, best first: ended ones, then, where too
-    /// few ended, the best of those that did not. Fewer only when the vocabulary or what is forbidden leaves no more.
+    /// few ended, the best of those that did not; of several groups the best of each first. Fewer only when the vocabulary
+    /// or what is forbidden leaves no more, or groups were cut in the same words.
     /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public static IReadOnlyList<Hypothesis>[] Search(int photos, BeamSearchOptions options, DecodeStep step, Device device)
     {
         ArgumentNullException.ThrowIfNull(step);
         Check(photos, options);
-        int width = options.Width;
+        int width = options.Width, size = width / options.Groups;
+        HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins];
         var all = new PhotoBeams[photos];
         for (int i = 0; i < photos; i++)
-            all[i] = new PhotoBeams(options);
+            all[i] = new PhotoBeams(options, neverLast, joins);
 
         // One entry a beam of a photo in the batch, (n, b): the last word, the beam it continues, log p so far.
         PhotoBeams[] batch = all;
@@ -96,16 +135,26 @@ public static class BeamSearch
             using Tensor? parentsTensor = parents is null ? null : tensor(parents, [n, beams], device: device);
             using Tensor logProbabilities = step(wordsTensor, remainingTensor, parentsTensor); // (n, b, V)
             int vocabulary = (int)logProbabilities.shape[2];
-            int candidates = Math.Min(2 * width, beams * vocabulary);
-            double[] best = Best(logProbabilities, totals, options.Forbidden, blocked, length == 0, candidates); // (2, n, candidates)
+            // At first all groups choose from the one beam. The others' words, width - size at most, may each put off a
+            // continuation of every beam of a group: beyond so many, 2 · size come that nothing was taken from.
+            int groups = length == 0 ? 1 : options.Groups;
+            int candidates = Math.Min(size * (2 + width - size), beams / groups * vocabulary);
+            long[] columns =
+            [
+                Vocabulary.Pad, Vocabulary.Start, Vocabulary.Unknown, length < options.MinLength ? Vocabulary.End : Vocabulary.Pad,
+                .. options.Forbidden, .. length == options.MaxLength - 1 ? options.NeverLast : [],
+            ];
+            double[] best = Best(logProbabilities, totals, columns, blocked, groups, candidates); // (2, n, groups, candidates)
 
             var stay = new List<int>(n);
+            int each = groups * candidates;
             for (int i = 0; i < n; i++)
             {
-                Span<double> scores = best.AsSpan(i * candidates, candidates);
-                Span<double> indexes = best.AsSpan((n + i) * candidates, candidates);
-                SortTies(scores, indexes);
-                if (!batch[i].Advance(scores, indexes, vocabulary, length, row: i * beams))
+                Span<double> scores = best.AsSpan(i * each, each);
+                Span<double> indexes = best.AsSpan((n + i) * each, each);
+                for (int group = 0; group < groups; group++)
+                    SortTies(scores.Slice(group * candidates, candidates), indexes.Slice(group * candidates, candidates));
+                if (!batch[i].Advance(scores, indexes, candidates, vocabulary, length, row: i * beams))
                     stay.Add(i);
             }
 
@@ -128,8 +177,8 @@ public static class BeamSearch
         return Array.ConvertAll<PhotoBeams, IReadOnlyList<Hypothesis>>(all, photo => photo.Ranked());
     }
 
-    /// <summary>The best continuations of each photo's beams: their log p, then beam · V + word, as one (2, n, count) array.</summary>
-    private static double[] Best(Tensor logProbabilities, float[] totals, IReadOnlyList<int> forbidden, List<long> blocked, bool first, int count)
+    /// <summary>The best continuations of each group's beams: their log p, then beam in the group · V + word, as one (2, n, groups, count) array.</summary>
+    private static double[] Best(Tensor logProbabilities, float[] totals, long[] columns, List<long> blocked, int groups, int count)
     {
         using DisposeScope scope = NewDisposeScope();
         // Implicit conversions to Scalar would leave native objects to the finalizer.
@@ -138,12 +187,10 @@ public static class BeamSearch
         Device device = logProbabilities.device;
 
         Tensor sums = logProbabilities.add(tensor(totals, [n, beams, 1], device: device), one); // (n, b, V)
-        // The end of an empty caption is forbidden too.
-        long[] columns = [Vocabulary.Pad, Vocabulary.Start, Vocabulary.Unknown, first ? Vocabulary.End : Vocabulary.Pad, .. forbidden];
         sums.index_fill_(2, tensor(columns, device: device), never);
         if (blocked.Count > 0)
             sums.view(-1).index_fill_(0, tensor(blocked.ToArray(), device: device), never);
-        (Tensor values, Tensor indexes) = sums.view(n, -1).topk(count, 1); // (n, count)
+        (Tensor values, Tensor indexes) = sums.view(n, groups, -1).topk(count, 2); // (n, groups, count)
         // float64 holds both exactly, so one copy brings them to the CPU.
         return stack([values.to(float64), indexes.to(float64)]).cpu().data<double>().ToArray();
     }
@@ -168,7 +215,14 @@ public static class BeamSearch
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Count, 1, nameof(options.Count));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.Count, options.Width, nameof(options.Count));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxLength, 1, nameof(options.MaxLength));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MinLength, 1, nameof(options.MinLength));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.MinLength, options.MaxLength, nameof(options.MinLength));
         ArgumentOutOfRangeException.ThrowIfNegative(options.NoRepeatNgram, nameof(options.NoRepeatNgram));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Groups, 1, nameof(options.Groups));
+        if (options.Width % options.Groups != 0)
+            throw new ArgumentOutOfRangeException(nameof(options), options.Groups, $"Groups must divide Width, {options.Width}.");
+        if (!(options.Diversity >= 0 && double.IsFinite(options.Diversity)))
+            throw new ArgumentOutOfRangeException(nameof(options), options.Diversity, "Diversity must be 0 or more.");
         if (!(options.LengthNormalization >= 0 && double.IsFinite(options.LengthNormalization)))
             throw new ArgumentOutOfRangeException(nameof(options), options.LengthNormalization, "LengthNormalization must be 0 or more.");
     }

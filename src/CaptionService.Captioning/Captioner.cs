@@ -18,8 +18,17 @@ public sealed record CaptionOptions
     /// <summary>Longest caption, in words, the end not counted: 1 to <see cref="MaxMaxLength"/>.</summary>
     public int MaxLength { get; init; } = 20;
 
+    /// <summary>Shortest caption, in words: 1 to <see cref="MaxLength"/>.</summary>
+    public int MinLength { get; init; } = 1;
+
     /// <summary>Exponent a of the length normalisation, log p / length^a: 0 (none) to 2.</summary>
     public double LengthNormalization { get; init; } = DefaultLengthNormalization;
+
+    /// <summary>How much the captions are to differ: 0 (the likeliest, however alike) to <see cref="MaxDiversity"/>; see <see cref="BeamSearchOptions.Diverse"/>.</summary>
+    public double Diversity { get; init; }
+
+    /// <summary>Whether the text begins with a capital and ends with a full stop; else it is the words, joined as the language writes them.</summary>
+    public bool Sentence { get; init; } = true;
 
     /// <summary>Whether each caption carries its words' attention maps.</summary>
     public bool Attention { get; init; }
@@ -35,10 +44,13 @@ public sealed record CaptionOptions
 
     /// <summary>Largest <see cref="MaxLength"/>.</summary>
     public const int MaxMaxLength = 50;
+
+    /// <summary>Largest <see cref="Diversity"/>: beyond it, likelihood counts for little.</summary>
+    public const double MaxDiversity = 5;
 }
 
 /// <summary>One caption of a photo.</summary>
-/// <param name="Text">As a person writes it: capital first, full stop.</param>
+/// <param name="Text">As a person writes it: capital first, full stop, where <see cref="CaptionOptions.Sentence"/> asks for that.</param>
 /// <param name="LogProbability">Natural logarithm of the caption's probability under the model, the end token included; not normalised by length.</param>
 /// <param name="Words">The words in order, as the model emitted them.</param>
 public sealed record Caption(string Text, double LogProbability, IReadOnlyList<CaptionWord> Words);
@@ -49,11 +61,15 @@ public sealed record Caption(string Text, double LogProbability, IReadOnlyList<C
 /// <param name="Attention">Where the decoder looked: 14×14 weights by row, summing to 1; null when not asked for or when the decoder does not attend.</param>
 public sealed record CaptionWord(string Text, double Probability, float[]? Attention);
 
+/// <summary>One photo for one model to caption; the same <see cref="Photo"/> in several jobs goes through the encoder once.</summary>
+public readonly record struct CaptionJob(Photo Photo, CaptionOptions Options, Captioner Model);
+
 /// <summary>The captions of a batch and what they cost.</summary>
-/// <param name="Photos">One ranked list for each photo, in the order of the photos.</param>
+/// <param name="Photos">One ranked list for each photo, or each job, in their order.</param>
+/// <param name="Seen">Photos that went through the encoder.</param>
 /// <param name="Encode">Time in the encoder, for the whole batch.</param>
 /// <param name="Decode">Time in the decoder and search, for the whole batch.</param>
-public sealed record CaptionedBatch(IReadOnlyList<IReadOnlyList<Caption>> Photos, TimeSpan Encode, TimeSpan Decode);
+public sealed record CaptionedBatch(IReadOnlyList<IReadOnlyList<Caption>> Photos, int Seen, TimeSpan Encode, TimeSpan Decode);
 
 /// <summary>
 /// A loaded model: photos in, ranked captions out. Synchronous, and for one thread at a time: the service's worker owns it.
@@ -65,6 +81,7 @@ public sealed class Captioner : IDisposable
     private readonly FrozenDecoder _decoder;
     private readonly Vocabulary _vocabulary;
     private readonly Tokenizer _tokenizer;
+    private readonly BeamSearchOptions _search;
     private readonly Device _device;
 
     /// <summary>What the model says of itself.</summary>
@@ -73,16 +90,23 @@ public sealed class Captioner : IDisposable
     /// <summary>How the encoder runs here.</summary>
     public EncoderPrecision Precision => _encoder.Precision;
 
-    /// <summary>Folder of the model that comes with the product.</summary>
-    public static string DefaultModelFolder { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "flickr8k-en");
+    /// <summary>What the model sees with: the same object for models that share an encoder.</summary>
+    public object Encoder => _encoder;
+
+    /// <summary>Folder of the models that come with the product, one for each language, and of the encoder weights.</summary>
+    public static string DefaultModels { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels");
+
+    /// <summary>Folder of the English model that comes with the product.</summary>
+    public static string DefaultModelFolder { get; } = Path.Combine(DefaultModels, "flickr8k-en");
 
     /// <summary>The encoder weights that come with the product.</summary>
-    public static string DefaultEncoderPath { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels", "vgg16", "encoder.safetensors");
+    public static string DefaultEncoderPath { get; } = Path.Combine(DefaultModels, "vgg16", "encoder.safetensors");
 
     private Captioner(ModelCard model, Vocabulary vocabulary, FrozenDecoder decoder, SharedEncoders.Share share, Device device)
     {
         (Model, _vocabulary, _decoder, _share, _encoder, _device) = (model, vocabulary, decoder, share, share.Encoder, device);
         _tokenizer = Tokenizer.For(model.Language);
+        _search = BeamSearchOptions.For(_tokenizer, vocabulary);
     }
 
     /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
@@ -135,7 +159,7 @@ public sealed class Captioner : IDisposable
 
     /// <summary>
     /// Runs the network once, so that the first photo is no slower than the next, and sees that captions come out.
-    /// An encoder that other models use already is left to them: this may run on another thread than <see cref="Caption"/>.
+    /// An encoder that other models use already is left to them: this may run on another thread than <see cref="Caption(IReadOnlyList{CaptionJob})"/>.
     /// </summary>
     /// <exception cref="ModelBundleException">The weights give no captions.</exception>
     public void WarmUp()
@@ -145,7 +169,11 @@ public sealed class Captioner : IDisposable
         try
         {
             if (_share.IsFirstUse())
-                Features(zeros(1, Photo.Side, Photo.Side, 3, ScalarType.Byte));
+            {
+                var places = _encoder.Forward(zeros(1, Photo.Side, Photo.Side, 3, ScalarType.Byte));
+                if (Model.Decoder.SingleVector)
+                    _encoder.Fc7(places);
+            }
             var decoder = Model.Decoder;
             var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
             if (captions is not [{ Length: > 0 } ranked] || !ranked.All(caption => double.IsFinite(caption.LogProbability)))
@@ -162,49 +190,63 @@ public sealed class Captioner : IDisposable
     /// <param name="options">One for each photo.</param>
     /// <returns>As many lists as photos, in their order.</returns>
     /// <exception cref="ArgumentException">Not one option a photo.</exception>
-    public CaptionedBatch Caption(IReadOnlyList<Photo> photos, IReadOnlyList<CaptionOptions> options)
+    public CaptionedBatch Caption(IReadOnlyList<Photo> photos, IReadOnlyList<CaptionOptions> options) => photos.Count == options.Count
+        ? Caption([.. photos.Zip(options, (photo, its) => new CaptionJob(photo, its, this))])
+        : throw new ArgumentException($"{photos.Count} photos but {options.Count} options.", nameof(options));
+
+    /// <summary>Captions a batch with several models that share an encoder: one encoder pass for all photos, one search for each model and equal options.</summary>
+    /// <returns>As many lists as jobs, in their order.</returns>
+    /// <exception cref="ArgumentException">The models have different encoders.</exception>
+    public static CaptionedBatch Caption(IReadOnlyList<CaptionJob> jobs)
     {
-        if (photos.Count != options.Count)
-            throw new ArgumentException($"{photos.Count} photos but {options.Count} options.", nameof(options));
-        if (photos.Count == 0)
-            return new CaptionedBatch([], TimeSpan.Zero, TimeSpan.Zero);
+        if (jobs.Count == 0)
+            return new CaptionedBatch([], 0, TimeSpan.Zero, TimeSpan.Zero);
+        var (encoder, device) = (jobs[0].Model._encoder, jobs[0].Model._device);
+        if (jobs.Any(job => job.Model._encoder != encoder))
+            throw new ArgumentException("The models have different encoders.", nameof(jobs));
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
 
         long start = Stopwatch.GetTimestamp();
-        var features = Features(Vgg16.Pixels(photos));
-        if (_device.type == DeviceType.CUDA)
+        var photos = new List<Photo>();
+        var rows = new Dictionary<Photo, int>(ReferenceEqualityComparer.Instance);
+        foreach (var job in jobs)
+        {
+            if (rows.TryAdd(job.Photo, photos.Count))
+                photos.Add(job.Photo);
+        }
+        var places = encoder.Forward(Vgg16.Pixels(photos));                                // (N, 196, 512)
+        var vectors = jobs.Any(job => job.Model.Model.Decoder.SingleVector) ? encoder.Fc7(places) : null;      // (N, 4096)
+        if (device.type == DeviceType.CUDA)
             cuda.synchronize();
         var encode = Stopwatch.GetElapsedTime(start);
 
         start = Stopwatch.GetTimestamp();
-        var results = new IReadOnlyList<Caption>[photos.Count];
-        foreach (var group in Enumerable.Range(0, photos.Count).GroupBy(i => options[i]))
+        var results = new IReadOnlyList<Caption>[jobs.Count];
+        foreach (var group in Enumerable.Range(0, jobs.Count).GroupBy(i => (jobs[i].Model, jobs[i].Options)))
         {
+            var (model, options) = group.Key;
+            var features = model.Model.Decoder.SingleVector ? vectors! : places;
             int[] members = [.. group];
-            using var some = members.Length == photos.Count ? features.alias() : features.index_select(0, tensor(members, ScalarType.Int64, _device));
-            var captions = Describe(some, group.Key);
+            long[] its = [.. members.Select(i => (long)rows[jobs[i].Photo])];
+            using var some = its.SequenceEqual(Enumerable.Range(0, photos.Count).Select(i => (long)i)) ? features.alias() : features.index_select(0, tensor(its, ScalarType.Int64, device));
+            var captions = model.Describe(some, options);
             for (int i = 0; i < members.Length; i++)
                 results[members[i]] = captions[i];
         }
-        return new CaptionedBatch(results, encode, Stopwatch.GetElapsedTime(start));
-    }
-
-    private Tensor Features(Tensor pixels)
-    {
-        var places = _encoder.Forward(pixels);                                             // (N, 196, 512)
-        return Model.Decoder.SingleVector ? _encoder.Fc7(places) : places;                 // (N, 4096)
+        return new CaptionedBatch(results, photos.Count, encode, Stopwatch.GetElapsedTime(start));
     }
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)
     {
-        var search = BeamSearchOptions.For(_tokenizer) with
+        var search = (_search with
         {
             Width = Math.Max(options.BeamWidth, options.Count),
             Count = options.Count,
             MaxLength = options.MaxLength,
+            MinLength = options.MinLength,
             LengthNormalization = options.LengthNormalization,
-        };
+        }).Diverse(options.Diversity);
         using var state = _decoder.Start(features);
         var attention = options.Attention && Model.Decoder.Attends ? new List<float[]>() : null;     // by step, (n·b, 196) flat
         var found = BeamSearch.Search((int)features.shape[0], search, (words, photos, parents) =>
@@ -213,13 +255,13 @@ public sealed class Captioner : IDisposable
             attention?.Add(state.Attention!.cpu().data<float>().ToArray());
             return logP;
         }, _device);
-        return Array.ConvertAll(found, list => list.Select(h => Write(h, attention)).ToArray());
+        return Array.ConvertAll(found, list => list.Select(h => Write(h, options.Sentence, attention)).ToArray());
     }
 
-    private Caption Write(Hypothesis hypothesis, List<float[]>? attention)
+    private Caption Write(Hypothesis hypothesis, bool sentence, List<float[]>? attention)
     {
         string[] words = Array.ConvertAll(hypothesis.Words, _vocabulary.Display);
-        return new Caption(_tokenizer.Detokenize(words), hypothesis.LogProbability,
+        return new Caption(_tokenizer.Detokenize(words, sentence), hypothesis.LogProbability,
         [
             .. words.Select((word, t) => new CaptionWord(word, Math.Exp(hypothesis.WordLogProbabilities[t]),
                 attention?[t].AsSpan(hypothesis.Rows[t] * Vgg16.Places, Vgg16.Places).ToArray())),

@@ -1,6 +1,6 @@
 namespace CaptionService.Captioning;
 
-/// <summary>The search of one photo: its living beams and the hypotheses that ended.</summary>
+/// <summary>The search of one photo: the living beams of each group, and the hypotheses that ended.</summary>
 internal sealed class PhotoBeams
 {
     /// <summary>A hypothesis as the last link of a chain; the root has no word.</summary>
@@ -12,91 +12,211 @@ internal sealed class PhotoBeams
         public readonly float Total = total;
         public readonly int Row = row;
         public readonly int ParentBeam = parentBeam;
+
+        public static bool Same(Node one, Node other)
+        {
+            if (one.Length != other.Length)
+                return false;
+            for (; one != other && one.Previous is not null; (one, other) = (one.Previous, other.Previous!))
+            {
+                if (one.Word != other.Word)
+                    return false;
+            }
+            return true;
+        }
+    }
+
+    /// <summary>Beams that are searched together.</summary>
+    private sealed class Group
+    {
+        public readonly List<(Node Node, double Total, double Score)> Ended = [];   // best first
+        public Node[] Alive, Next;
+        public int AliveCount = 1;
+        public bool Over;
+
+        public Group(int size, Node root)
+        {
+            Alive = new Node[size];
+            Next = new Node[size];
+            Alive[0] = root;
+        }
     }
 
     private readonly BeamSearchOptions options;
-    private readonly List<(Node Node, double Total, double Score)> ended = [];
+    private readonly HashSet<int> neverLast, joins;
+    private readonly Group[] groups;
+    private readonly int size, keep;                    // of each group: beams, ended hypotheses
     private readonly int[] history;
-    private Node[] alive;
-    private Node[] next;
-    private int aliveCount = 1;
+    private readonly List<int> taken = [];              // words of the groups before, at this step
+    private double[] ranked = [];                       // three arrays for the order in which a later group takes its candidates
 
-    public PhotoBeams(BeamSearchOptions options)
+    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins)
     {
         this.options = options;
+        this.neverLast = neverLast;
+        this.joins = joins;
         history = new int[options.MaxLength];
-        alive = new Node[options.Width];
-        next = new Node[options.Width];
-        alive[0] = new Node(null, Vocabulary.Start, 0, 0, 0);
+        size = options.Width / options.Groups;
+        keep = Math.Min(size, options.Count);
+        var root = new Node(null, Vocabulary.Start, 0, 0, 0);
+        groups = new Group[options.Groups];
+        for (int i = 0; i < groups.Length; i++)
+            groups[i] = new Group(size, root);
     }
 
     /// <summary>Takes the next beams and ends from a step's candidates.</summary>
-    /// <param name="scores">The candidates' log p, best first.</param>
-    /// <param name="indexes">Their beam · V + word.</param>
+    /// <param name="scores">The candidates' log p, best first, those of a group together; at the first step one such list for all groups.</param>
+    /// <param name="indexes">Their beam in the group · V + word.</param>
+    /// <param name="candidates">Candidates in a list.</param>
     /// <param name="vocabulary">V.</param>
     /// <param name="length">Words of the beams before this step.</param>
     /// <param name="row">Row of this photo's first beam in the step's arguments.</param>
     /// <returns>Whether the search of this photo is over.</returns>
-    public bool Advance(ReadOnlySpan<double> scores, ReadOnlySpan<double> indexes, int vocabulary, int length, int row)
+    public bool Advance(ReadOnlySpan<double> scores, ReadOnlySpan<double> indexes, int candidates, int vocabulary, int length, int row)
     {
-        int kept = 0;
-        for (int rank = 0; rank < scores.Length && kept < options.Width; rank++)
+        bool over = true;
+        taken.Clear();
+        for (int g = 0; g < groups.Length; g++)
+        {
+            if (groups[g].Over)
+                continue;
+            int list = length == 0 ? 0 : g * candidates;
+            ReadOnlySpan<double> itsScores = scores.Slice(list, candidates), itsIndexes = indexes.Slice(list, candidates);
+            if (taken.Count > 0 && options.Diversity > 0)
+                Penalise(ref itsScores, ref itsIndexes, vocabulary);
+            groups[g].Over = Advance(g, itsScores, itsIndexes, vocabulary, length, row);
+            over &= groups[g].Over;
+            for (int i = 0; i < groups[g].AliveCount && g + 1 < groups.Length && !groups[g].Over; i++)
+                taken.Add(groups[g].Alive[i].Word);
+        }
+        return over;
+    }
+
+    private bool Advance(int number, ReadOnlySpan<double> scores, ReadOnlySpan<double> indexes, int vocabulary, int length, int row)
+    {
+        Group group = groups[number];
+        int first = length == 0 ? 0 : number * size, kept = 0;
+        for (int rank = 0; rank < Math.Min(scores.Length, 2 * size) && kept < size; rank++)
         {
             if (!(scores[rank] > double.NegativeInfinity)) // forbidden, not a beam, or not a number
                 continue;
             int beam = (int)indexes[rank] / vocabulary, word = (int)indexes[rank] % vocabulary;
             if (word != Vocabulary.End)
-                next[kept++] = new Node(alive[beam], word, (float)scores[rank], row + beam, beam);
-            else if (rank < options.Width)
-                End(alive[beam], scores[rank]);
+                group.Next[kept++] = new Node(group.Alive[beam], word, (float)scores[rank], row + first + beam, first + beam);
+            else if (rank < size && !Found(group.Alive[beam], number))
+                End(group, group.Alive[beam], scores[rank]);
         }
         // At the greatest length, or when no word is possible, the living stay as they are: perhaps worth returning.
         if (length == options.MaxLength || kept == 0)
             return true;
-        (alive, next, aliveCount) = (next, alive, kept);
+        (group.Alive, group.Next, group.AliveCount) = (group.Next, group.Alive, kept);
         // With one beam the first end is final, which makes the search greedy.
-        return ended.Count == options.Count
-            && (options.Width == 1 || Score(alive[0].Total, options.MaxLength + 1) <= ended[^1].Score);
+        return group.Ended.Count == keep
+            && (size == 1 || Score(group.Alive[0].Total, options.MaxLength + 1) <= group.Ended[^1].Score);
+    }
+
+    /// <summary>Puts candidates into the order that they have with what the groups before have taken made dearer; their log p stay true.</summary>
+    private void Penalise(ref ReadOnlySpan<double> scores, ref ReadOnlySpan<double> indexes, int vocabulary)
+    {
+        int n = scores.Length;
+        if (ranked.Length < 3 * n)
+            ranked = new double[3 * n];
+        Span<double> values = ranked.AsSpan(0, n), newScores = ranked.AsSpan(n, n), newIndexes = ranked.AsSpan(2 * n, n);
+        for (int i = 0; i < n; i++)
+        {
+            int word = (int)indexes[i] % vocabulary, place = i;
+            double value = scores[i];
+            foreach (int other in taken)
+                value -= other == word ? options.Diversity : 0;
+            for (; place > 0 && values[place - 1] < value; place--)
+                (values[place], newScores[place], newIndexes[place]) = (values[place - 1], newScores[place - 1], newIndexes[place - 1]);
+            (values[place], newScores[place], newIndexes[place]) = (value, scores[i], indexes[i]);
+        }
+        scores = newScores;
+        indexes = newIndexes;
     }
 
     /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow.</summary>
     public void Fill(int offset, long[] words, long[] parents, float[] totals, int vocabulary, List<long> blocked)
     {
-        for (int i = 0; i < options.Width; i++)
+        foreach (Group group in groups)
         {
-            // Missing beams are copies of the best that can never be chosen.
-            Node node = alive[i < aliveCount ? i : 0];
-            words[offset + i] = node.Word;
-            parents[offset + i] = node.ParentBeam;
-            totals[offset + i] = i < aliveCount ? node.Total : float.NegativeInfinity;
-            if (options.NoWordTwice && i < aliveCount && node.Length > 0)
-                blocked.Add((long)(offset + i) * vocabulary + node.Word);
-            if (options.NoRepeatNgram > 0 && i < aliveCount)
-                Block(node, (long)(offset + i) * vocabulary, blocked);
+            for (int i = 0; i < size; i++, offset++)
+            {
+                // Missing beams, and those of a group that is done, are copies that can never be chosen.
+                bool living = !group.Over && i < group.AliveCount;
+                Node node = group.Alive[i < group.AliveCount ? i : 0];
+                words[offset] = node.Word;
+                parents[offset] = node.ParentBeam;
+                totals[offset] = living ? node.Total : float.NegativeInfinity;
+                if (!living)
+                    continue;
+                long first = (long)offset * vocabulary;
+                if (options.NoWordTwice && node.Length > 0)
+                    blocked.Add(first + node.Word);
+                if (options.NoWordTwice && node.Length > 1 && joins.Contains(node.Word))
+                    blocked.Add(first + node.Previous!.Word);
+                if (options.NoRepeatNgram > 0)
+                    Block(node, first, blocked);
+                if (neverLast.Contains(node.Word))
+                    blocked.Add(first + Vocabulary.End);
+            }
         }
     }
 
     /// <summary>The hypotheses to return, best first.</summary>
     public List<Hypothesis> Ranked()
     {
-        var ranked = ended.ConvertAll(end => ToHypothesis(end.Node, end.Total, end.Score, ended: true));
-        ranked.AddRange(alive.Take(aliveCount)
-            .Where(node => node.Length > 0 && !ended.Exists(end => end.Node == node))
+        List<Hypothesis>[] found = Array.ConvertAll(groups, Ranked);
+        if (found is [var only])
+            return only;
+        // The best of each group before the second of any.
+        var chosen = new List<Hypothesis>();
+        for (int rank = 0; rank < keep; rank++)
+        {
+            foreach (List<Hypothesis> group in found)
+            {
+                if (rank < group.Count && chosen.Count < options.Count && !chosen.Exists(other => other.Words.AsSpan().SequenceEqual(group[rank].Words)))
+                    chosen.Add(group[rank]);
+            }
+        }
+        return [.. chosen.OrderByDescending(hypothesis => hypothesis.Ended).ThenByDescending(hypothesis => hypothesis.Score)];
+    }
+
+    private List<Hypothesis> Ranked(Group group)
+    {
+        var ranked = group.Ended.ConvertAll(end => ToHypothesis(end.Node, end.Total, end.Score, ended: true));
+        ranked.AddRange(group.Alive.Take(group.AliveCount)
+            .Where(node => node.Length > 0 && !group.Ended.Exists(end => end.Node == node))
             .Select(node => ToHypothesis(node, node.Total, Score(node.Total, node.Length), ended: false))
             .OrderByDescending(hypothesis => hypothesis.Score)
-            .Take(options.Count - ended.Count));
+            .Take(keep - group.Ended.Count));
         return ranked;
     }
 
-    private void End(Node node, double total)
+    /// <summary>Whether a group before has ended the same words: at this step, if at all.</summary>
+    private bool Found(Node node, int number)
+    {
+        for (int g = 0; g < number; g++)
+        {
+            foreach (var (ended, _, _) in groups[g].Ended)
+            {
+                if (Node.Same(ended, node))
+                    return true;
+            }
+        }
+        return false;
+    }
+
+    private void End(Group group, Node node, double total)
     {
         double score = Score(total, node.Length + 1);
-        int place = ended.Count;
-        while (place > 0 && ended[place - 1].Score < score)
+        int place = group.Ended.Count;
+        while (place > 0 && group.Ended[place - 1].Score < score)
             place--;
-        ended.Insert(place, (node, total, score));
-        if (ended.Count > options.Count)
-            ended.RemoveAt(options.Count);
+        group.Ended.Insert(place, (node, total, score));
+        if (group.Ended.Count > keep)
+            group.Ended.RemoveAt(keep);
     }
 
     private double Score(double total, int length) => total / Math.Pow(length, options.LengthNormalization);

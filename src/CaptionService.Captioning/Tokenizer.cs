@@ -21,8 +21,19 @@ public sealed partial class Tokenizer
     /// <summary>Whether the language separates its words by spaces; else a character is a word.</summary>
     public bool Spaced { get; }
 
+    /// <summary>
+    /// Words that leave a caption unfinished when it ends on them ("a dog with a"), lower-cased: function words that in the
+    /// captions of Flickr8k end fewer than one in 500 of the captions they are in. Empty for a language that has no such list here.
+    /// </summary>
+    public IReadOnlyList<string> NeverLast { get; }
+
+    /// <summary>Words that join two alike, lower-cased: on both sides of them captions do not say the same ("white and white").</summary>
+    public IReadOnlyList<string> Joins { get; }
+
     private Tokenizer(string primary)
     {
+        Joins = primary switch { "en" => ["and", "or"], "de" => ["und", "oder"], "zh" => ["和", "与", "或"], _ => [] };
+        NeverLast = primary switch { "en" => EnglishNeverLast, "de" => GermanNeverLast, "zh" => ChineseNeverLast, _ => [] };
         Spaced = primary is not ("zh" or "ja");
         english = primary == "en";
         fullStop = primary is "zh" or "ja" ? "。" : ".";
@@ -97,6 +108,21 @@ public sealed partial class Tokenizer
             : apostrophe;
         return head > 0 && IsClitic(word[head..]) ? head : word.Length;
     }
+
+    private static readonly string[] EnglishNeverLast =
+    [
+        .. "a an the this some each and or with of to at in into onto from for through across towards toward against beside between during under".Split(' '),
+        .. "while whilst as that who which very is are has have being his its their 's".Split(' '),
+    ];
+
+    private static readonly string[] GermanNeverLast =
+    [
+        .. "ein eine einem einen einer eines der die das dem den des mit und oder von vom zum zur in im ins am beim bei für über unter neben hinter".Split(' '),
+        .. "zwischen gegen durchs während wobei dass als ohne sein seine seinem seinen seiner ihre ihrem ihren ihrer".Split(' '),
+    ];
+
+    // Measure words too: after 一 and 两 they wait for what is counted.
+    private static readonly string[] ChineseNeverLast = "的 一 两 几 个 只 名 位 在 正 和 与 跟 及 或 有 被 从 对 给 用 而 为 是 很 另".Split(' ');
 
     private static bool IsClitic(string word) =>
         word.ToLowerInvariant() is "'s" or "'m" or "'d" or "'re" or "'ve" or "'ll" or "n't";

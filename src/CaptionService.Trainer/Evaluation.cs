@@ -17,7 +17,9 @@ internal static class Evaluation
         string split = "dev";
         string? output = null;
         int? width = null, noRepeat = null;
+        int count = 1;
         double? normalization = null;
+        double diversity = 0;
         for (int i = 0; i < options.Length; i += 2)
         {
             string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
@@ -26,6 +28,8 @@ internal static class Evaluation
                 case "--split": split = value; break;
                 case "--output": output = value; break;
                 case "--beam": width = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth); break;
+                case "--count": count = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth); break;
+                case "--diversity": diversity = Number(options[i], value, 0.0, CaptionOptions.MaxDiversity); break;
                 case "--length-normalization": normalization = Number(options[i], value, 0.0, 2.0); break;
                 case "--no-repeat": noRepeat = Number(options[i], value, 0, 100); break;
                 default: throw new ValidationException($"Unknown option {options[i]}.");
@@ -38,13 +42,14 @@ internal static class Evaluation
         var photos = dataset.Split(split);
         using var bundle = ModelBundle.Load(modelFolder);
         var tokenizer = Tokenizer.For(bundle.Card.Language);
-        var search = BeamSearchOptions.For(tokenizer);
-        search = search with
+        var search = BeamSearchOptions.For(tokenizer, bundle.Vocabulary);
+        search = (search with
         {
-            Width = width ?? search.Width,
+            Width = Math.Max(width ?? search.Width, count),
+            Count = count,
             LengthNormalization = normalization ?? search.LengthNormalization,
             NoRepeatNgram = noRepeat ?? search.NoRepeatNgram,
-        };
+        }).Diverse(diversity);
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
         var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);

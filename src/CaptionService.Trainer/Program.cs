@@ -14,8 +14,9 @@ public static class Program
         CaptionService.Trainer train FOLDER [--attached]
             Trains as FOLDER/job.json says and leaves the model in FOLDER/model. The same command again resumes.
             --attached: also save and stop when standard input closes (a server that started this program is gone).
-        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--output RESULT.json] [--attached]
+        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--count N] [--diversity D] [--output RESULT.json] [--attached]
             Scores a model bundle on a split of the data set that the job file names.
+            --count: also how so many captions of a photo differ; --diversity: searched in as many groups.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
         CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
             Looks through a data set in its canonical form and writes FOLDER/report.json.

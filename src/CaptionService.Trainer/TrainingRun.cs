@@ -269,7 +269,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         decoder.eval();
         Scores scores;
         using (var frozen = decoder.Freeze(decoder.ComputeType))
-            scores = validation.Run(frozen, BeamSearchOptions.For(tokenizer) with { Width = _options.ValidationBeamWidth });
+            scores = validation.Run(frozen, validation.Search with { Width = _options.ValidationBeamWidth });
         double devLoss = DevLoss(decoder, devFeatures, devCaptions);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;

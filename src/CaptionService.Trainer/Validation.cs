@@ -14,8 +14,9 @@ namespace CaptionService.Trainer;
 /// <param name="Unended">Captions cut at the greatest length.</param>
 /// <param name="Captions">The captions, one a photo in order, tokenised.</param>
 /// <param name="PhotoCider">CIDEr of each, 0..10; their mean is <paramref name="Cider"/>.</param>
+/// <param name="Variety">How the captions of a photo differ, where several of each were searched.</param>
 public sealed record Scores(double[] Bleu, double Cider, double RougeL, double Length, double Distinct, double Verbatim, int Unended,
-    IReadOnlyList<IReadOnlyList<string>> Captions, IReadOnlyList<double> PhotoCider)
+    IReadOnlyList<IReadOnlyList<string>> Captions, IReadOnlyList<double> PhotoCider, Variety? Variety = null)
 {
     /// <summary>The figures by name, for events and model cards.</summary>
     public IReadOnlyDictionary<string, double> Figures => new Dictionary<string, double>
@@ -35,7 +36,39 @@ public sealed record Scores(double[] Bleu, double Cider, double RougeL, double L
     /// <summary>One line, in the percent that papers use.</summary>
     public override string ToString() =>
         $"B-1..4 {string.Join(' ', Bleu.Select(b => (100 * b).ToString("F1")))}  CIDEr {100 * Cider:F1}  ROUGE-L {100 * RougeL:F1}  " +
-        $"length {Length:F1}  distinct {100 * Distinct:F1} %  verbatim {100 * Verbatim:F1} %  unended {Unended}";
+        $"length {Length:F1}  distinct {100 * Distinct:F1} %  verbatim {100 * Verbatim:F1} %  unended {Unended}{(Variety is null ? "" : $"\n{Variety}")}";
+}
+
+/// <summary>How the captions of a photo differ from each other, as means over photos.</summary>
+/// <param name="Count">Captions a photo.</param>
+/// <param name="Words">Different words over all words of a photo's captions, 0..1.</param>
+/// <param name="Pairs">Different pairs of words over all pairs, 0..1.</param>
+/// <param name="PairCider">CIDEr of each caption against each other, 0 (nothing in common) to 10 (all the same).</param>
+/// <param name="BestCider">CIDEr of the best of a photo's captions, 0..10.</param>
+/// <param name="MeanCider">CIDEr of all of them, 0..10.</param>
+public sealed record Variety(double Count, double Words, double Pairs, double PairCider, double BestCider, double MeanCider)
+{
+    internal static Variety Of(IReadOnlyList<IReadOnlyList<string>[]> sets, IReadOnlyList<string>[][] references, Cider<string> cider)
+    {
+        double[][] scores = [.. sets.Select((set, i) => set.Select(caption => cider.Score(caption, references[i])).ToArray())];
+        return new Variety(
+            sets.Average(set => set.Length),
+            sets.Average(set => Different(set.SelectMany(caption => caption))),
+            sets.Average(set => Different(set.SelectMany(caption => caption.Zip(caption.Skip(1))))),
+            sets.Average(set => set.SelectMany((one, i) => set.Where((_, j) => j != i).Select(other => cider.Score(one, [other]))).DefaultIfEmpty().Average()),
+            scores.Average(photo => photo.Max()),
+            scores.Average(photo => photo.Average()));
+    }
+
+    private static double Different<T>(IEnumerable<T> items)
+    {
+        T[] all = [.. items];
+        return all.Length == 0 ? 1 : (double)all.Distinct().Count() / all.Length;
+    }
+
+    /// <summary>One line, in percent.</summary>
+    public override string ToString() =>
+        $"of {Count:F1} captions a photo: different words {100 * Words:F1} %, pairs {100 * Pairs:F1} %  CIDEr among them {100 * PairCider:F1}, best {100 * BestCider:F1}, mean {100 * MeanCider:F1}";
 }
 
 /// <summary>Searches a caption for each photo of a split and scores it against people's.</summary>
@@ -49,6 +82,9 @@ internal sealed class Validation
     private readonly HashSet<string> _training;
     private readonly Vocabulary _vocabulary;
 
+    /// <summary>How to search where nothing else is said.</summary>
+    public BeamSearchOptions Search { get; }
+
     /// <param name="photos">The split.</param>
     /// <param name="features">Its features, row by row.</param>
     /// <param name="training">Captions of the training split, tokenised and joined by spaces.</param>
@@ -61,14 +97,16 @@ internal sealed class Validation
         _cider = new Cider<string>(_references);
         _training = training;
         _vocabulary = vocabulary;
+        Search = BeamSearchOptions.For(tokenizer, vocabulary);
     }
 
     /// <summary>Scores a decoder.</summary>
     /// <param name="decoder">Ready for search.</param>
-    /// <param name="options">How to search; the best hypothesis is scored.</param>
+    /// <param name="options">How to search; the best hypothesis is scored, and of several how they differ.</param>
     public Scores Run(FrozenDecoder decoder, BeamSearchOptions options)
     {
         var captions = new List<IReadOnlyList<string>>();
+        var sets = new List<IReadOnlyList<string>[]>();
         int unended = 0;
         foreach (int[] rows in Enumerable.Range(0, _references.Length).Chunk(Batch))
         {
@@ -80,7 +118,8 @@ internal sealed class Validation
                 if (found.Count == 0)
                     throw new CollapsedException("The model's probabilities are not numbers: lower learningRate, or set precision to float32.");
                 unended += found[0].Ended ? 0 : 1;
-                captions.Add([.. found[0].Words.Select(id => _vocabulary.Display(id).ToLowerInvariant())]);
+                sets.Add([.. found.Select(h => h.Words.Select(id => _vocabulary.Display(id).ToLowerInvariant()).ToArray())]);
+                captions.Add(sets[^1][0]);
             }
         }
         string[] sentences = [.. captions.Select(c => string.Join(' ', c))];
@@ -94,6 +133,7 @@ internal sealed class Validation
             (double)sentences.Count(_training.Contains) / sentences.Length,
             unended,
             captions,
-            cider);
+            cider,
+            options.Count > 1 ? Variety.Of(sets, _references, _cider) : null);
     }
 }

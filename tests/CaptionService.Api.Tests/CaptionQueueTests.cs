@@ -9,7 +9,7 @@ public sealed class CaptionQueueTests
 {
     private static readonly Photo Photo = Photo.Decode(Photos.BlackPng(1));
     private static readonly CaptionOptions Search = new();
-    private static readonly CaptionedBatch Batch = new([], TimeSpan.Zero, TimeSpan.Zero);
+    private static readonly CaptionedBatch Batch = new([], 0, TimeSpan.Zero, TimeSpan.Zero);
 
     private readonly FakeTimeProvider _time = new();
 
@@ -25,7 +25,7 @@ public sealed class CaptionQueueTests
     {
         foreach (CaptionEntry entry in batch)
         {
-            entry.Answer(new CaptionAnswer(null!, [], TimeSpan.Zero, Batch));
+            entry.Answer(new CaptionAnswer([], TimeSpan.Zero, [Batch]));
         }
     }
 

@@ -14,10 +14,10 @@ public sealed class CaptionsTests(Service service)
     {
         Answer answer = await service.Caption(Photos.Cat, type: "image/jpeg");
 
-        Assert.Equal(["model", "results", "timings"], answer.Body.AsObject().Select(property => property.Key));
-        Assert.Equal("flickr8k-en", (string?)answer.Body["model"]!["name"]);
-        Assert.Equal(1, (int)answer.Body["model"]!["version"]!);
-        Assert.NotEmpty((string)answer.Body["model"]!["digest"]!);
+        Assert.Equal(["models", "results", "timings"], answer.Body.AsObject().Select(property => property.Key));
+        JsonNode model = Assert.Single(answer.Body["models"]!.AsArray())!;
+        Assert.Equal(("en", "flickr8k-en", 1), ((string?)model["language"], (string?)model["name"], (int)model["version"]!));
+        Assert.NotEmpty((string)model["digest"]!);
         JsonObject result = Assert.Single(answer.Results)!.AsObject();
         Assert.Equal(["name", "width", "height", "captions"], result.Select(property => property.Key));
         Assert.Equal((451, 300), ((int)result["width"]!, (int)result["height"]!));
@@ -25,7 +25,7 @@ public sealed class CaptionsTests(Service service)
         Assert.Equal([1, 2, 3], captions.Select(caption => (int)caption!["rank"]!));
         Assert.All(captions, caption =>
         {
-            Assert.Equal(["rank", "text", "logProbability"], caption!.AsObject().Select(property => property.Key));
+            Assert.Equal(["rank", "language", "text", "logProbability"], caption!.AsObject().Select(property => property.Key));
             Assert.NotEmpty((string)caption["text"]!);
             Assert.True((double)caption["logProbability"]! < 0);
         });
@@ -167,6 +167,42 @@ public sealed class CaptionsTests(Service service)
     }
 
     [Fact]
+    public async Task MinLength_puts_the_end_off()
+    {
+        Answer answer = await service.Caption(Photos.Cat, "?minLength=12&include=words");
+
+        Assert.All(answer.Captions(), caption => Assert.InRange(caption!["words"]!.AsArray().Count, 12, 20));
+    }
+
+    [Fact]
+    public async Task Raw_captions_are_the_words_without_capital_and_full_stop()
+    {
+        Answer sentences = await service.Caption(Photos.Cat, "?include=words"), raw = await service.Caption(Photos.Cat, "?style=raw");
+
+        foreach ((JsonNode? sentence, JsonNode? words) in sentences.Captions().Zip(raw.Captions()))
+        {
+            Assert.Equal(string.Join(' ', sentence!["words"]!.AsArray().Select(word => (string?)word!["text"])), (string?)words!["text"]);
+            string text = (string)sentence["text"]!;
+            Assert.Equal($"{char.ToUpperInvariant(((string)words["text"]!)[0])}{((string)words["text"]!)[1..]}.", text);
+        }
+    }
+
+    [Fact]
+    public async Task Diverse_captions_have_more_words_in_them_and_stay_true_to_their_probabilities()
+    {
+        Answer plain = await service.Caption(Photos.Temple, "?count=5"), diverse = await service.Caption(Photos.Temple, "?count=5&diversity=0.5&include=words");
+
+        Assert.Equal(5, diverse.Captions().Select(caption => (string?)caption!["text"]).Distinct().Count());
+        Assert.True(Words(diverse) > Words(plain), diverse.Captions().ToJsonString());
+        // Of the words alone: the end, which is not among them, only takes from it.
+        Assert.All(diverse.Captions(), caption => Assert.True((double)caption!["logProbability"]!
+            <= caption["words"]!.AsArray().Sum(word => Math.Log((double)word!["probability"]!)) + 1e-3));
+        Assert.Equal([1, 2, 3, 4, 5], diverse.Captions().Select(caption => (int)caption!["rank"]!));
+
+        static int Words(Answer answer) => answer.Captions().SelectMany(caption => ((string)caption!["text"]!).TrimEnd('.').ToLowerInvariant().Split(' ')).Distinct().Count();
+    }
+
+    [Fact]
     public async Task The_body_counts_where_the_query_gives_the_same_option()
     {
         Answer answer = await Answer.To(service.Client, "/captions?count=3", Service.Form([("cat", Photos.Cat)], ("count", "1")));
@@ -178,10 +214,10 @@ public sealed class CaptionsTests(Service service)
     public async Task A_model_is_chosen_by_name()
     {
         Answer models = await Answer.Get(service.Client, "/models");
-        string name = (string)Assert.Single(models.Body["models"]!.AsArray())!["name"]!;
+        string name = (string)models.Body["models"]![0]!["name"]!;     // the default
 
         Assert.Equal("flickr8k-en", name);
-        Assert.Equal(name, (string?)(await service.Caption(Photos.Cat, $"?model={name}")).Body["model"]!["name"]);
+        Assert.Equal(name, (string?)(await service.Caption(Photos.Cat, $"?model={name}")).Body["models"]![0]!["name"]);
         Assert.Equal(name, (string?)(await Answer.Get(service.Client, $"/models/{name}")).Body["name"]);
     }
 
@@ -195,7 +231,10 @@ public sealed class CaptionsTests(Service service)
     [InlineData("?maxLength=51", "from 1 to 50")]
     [InlineData("?lengthNormalization=NaN", "from 0 to 2")]
     [InlineData("?include=words,photos", "include is a list of 'words' and 'attention', not 'photos'")]
-    [InlineData("?beams=3", "There is no option 'beams'; the options are count, beamWidth, maxLength, lengthNormalization, model, include")]
+    [InlineData("?beams=3", "There is no option 'beams'; the options are count, beamWidth, maxLength, minLength, lengthNormalization, diversity, language, model, style, include")]
+    [InlineData("?minLength=9&maxLength=8", "minLength is 9, but captions end after maxLength, 8 words")]
+    [InlineData("?diversity=-1", "diversity is '-1'; it must be a number from 0 to 5")]
+    [InlineData("?style=shout", "style is 'sentence' or 'raw', not 'shout'")]
     public async Task A_wrong_option_is_named_with_what_would_be_right(string query, string told)
     {
         Answer answer = (await service.Caption(Photos.Cat, query)).IsProblem(400, "invalid_option");

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using CaptionService.Api.Captions;
+using CaptionService.Captioning;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
@@ -20,10 +21,10 @@ public sealed class FaultyService : IAsyncLifetime
             host.UseSetting("Captioning:QueueCapacity", "16");
             host.ConfigureTestServices(services => services
                 .AddSingleton<TimeProvider>(Time)
-                .AddSingleton<CaptionBatchWrapper>(caption => (photos, options) =>
+                .AddSingleton<CaptionBatchWrapper>(caption => jobs =>
                 {
-                    Batches.Enqueue(photos.Count);
-                    return _fault(caption)(photos, options);
+                    Batches.Enqueue(Seen(jobs));
+                    return _fault(caption)(jobs);
                 }));
         });
 
@@ -37,6 +38,9 @@ public sealed class FaultyService : IAsyncLifetime
     public async ValueTask InitializeAsync() => Client = await _factory.Start(ready: true);
 
     public async ValueTask DisposeAsync() => await _factory.DisposeAsync();
+
+    /// <summary>Photos in a batch.</summary>
+    public static int Seen(IReadOnlyList<CaptionJob> jobs) => jobs.DistinctBy(job => job.Photo).Count();
 
     /// <summary>Waits until so many photos wait.</summary>
     public async Task Waiting(int photos)
@@ -128,9 +132,7 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
     [Fact]
     public async Task Out_of_memory_halves_the_batch_and_goes_on()
     {
-        service.Fault(caption => (photos, options) => photos.Count > 2
-            ? throw OutOfMemory()
-            : caption(photos, options));
+        service.Fault(caption => jobs => FaultyService.Seen(jobs) > 2 ? throw OutOfMemory() : caption(jobs));
 
         Answer answer = await service.Send(8);
 
@@ -142,7 +144,7 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
     [Fact]
     public async Task Out_of_memory_with_a_single_photo_asks_to_come_again()
     {
-        service.Fault(_ => (_, _) => throw OutOfMemory());
+        service.Fault(_ => _ => throw OutOfMemory());
 
         (await service.Send(2)).IsProblem(503, "out_of_memory");
 
@@ -158,7 +160,7 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
         await model.Entered;
         Task<Answer>[] requests = [service.Send(1), service.Send(1), service.Send(1)];
         await service.Waiting(3);
-        model.Release(_ => (_, _) => throw new InvalidOperationException("weights of /secret/place are gone"));
+        model.Release(_ => _ => throw new InvalidOperationException("weights of /secret/place are gone"));
 
         foreach (Answer answer in await Task.WhenAll(requests))
         {
@@ -173,7 +175,7 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
     [Fact]
     public async Task A_model_that_returns_too_few_captions_is_a_failure_and_no_one_gets_anothers()
     {
-        service.Fault(caption => (photos, options) => caption([.. photos.Take(photos.Count - 1)], [.. options.Take(photos.Count - 1)]));
+        service.Fault(caption => jobs => caption([.. jobs.Take(jobs.Count - 1)]));
 
         (await service.Send(3)).IsProblem(500, "internal_error");
 
@@ -235,11 +237,11 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
         private volatile Func<CaptionBatch, CaptionBatch> _then = caption => caption;
 
         public HeldModel(FaultyService service) =>
-            service.Fault(caption => (photos, options) =>
+            service.Fault(caption => jobs =>
             {
                 _entered.TrySetResult();
                 _released.Wait();
-                return _then(caption)(photos, options);
+                return _then(caption)(jobs);
             });
 
         public Task Entered => _entered.Task.WaitAsync(Service.Cancellation);

@@ -28,13 +28,17 @@ public sealed class BeamSearchTests
                     NoRepeatNgram = random.Next(4),
                     NoWordTwice = random.Next(2) == 1,
                     Forbidden = random.Next(4) == 0 ? [4] : [],
+                    MinLength = 1 + random.Next(maxLength),
+                    NeverLast = random.Next(3) == 0 ? [vocabulary - 1] : [],
+                    Joins = random.Next(2) == 0 ? [4] : [],
                 };
                 var model = new RandomModel(vocabulary, seed, photos: 2);
                 IReadOnlyList<Hypothesis>[] found = model.Search(options);
                 for (int photo = 0; photo < 2; photo++)
                 {
                     List<Found> expected = Enumerate(model, photo, options, [], 0).OrderByDescending(f => f.Score).Take(options.Count).ToList();
-                    AssertSame(expected, found[photo]);
+                    AssertSame(expected, [.. found[photo].Where(f => f.Ended)]);
+                    Assert.True(expected.Count < options.Count || found[photo].Count == expected.Count);     // no room for what did not end
                 }
             }
         }
@@ -57,12 +61,103 @@ public sealed class BeamSearchTests
                 NoRepeatNgram = random.Next(4),
                 NoWordTwice = random.Next(2) == 1,
                 Forbidden = random.Next(3) == 0 ? [5, 7] : [],
+                NeverLast = random.Next(3) == 0 ? [4, 6, 8] : [],
+                Joins = random.Next(2) == 0 ? [4, 5] : [],
             };
+            options = options with { MinLength = 1 + random.Next(Math.Min(4, options.MaxLength)) };
             var model = new RandomModel(vocabulary: 5 + random.Next(12), seed, photos: 1 + random.Next(5), endBias: random.Next(-3, 3));
-            IReadOnlyList<Hypothesis>[] found = model.Search(options with { Forbidden = options.Forbidden.Where(id => id < model.Vocabulary).ToList() });
+            IReadOnlyList<Hypothesis>[] found = model.Search(options);
             for (int photo = 0; photo < model.Photos; photo++)
                 AssertSame(PlainSearch(model, photo, options), found[photo]);
         }
+    }
+
+    // 300 models, each with a number of groups, a penalty and the other options at random.
+    [Fact]
+    public void Groups_find_what_a_plain_diverse_search_finds()
+    {
+        int differ = 0, grouped = 0;
+        for (int seed = 0; seed < 300; seed++)
+        {
+            var random = new Random(seed);
+            int groups = 1 + random.Next(5), width = groups * (1 + random.Next(4));
+            var options = new BeamSearchOptions
+            {
+                Width = width,
+                Count = 1 + random.Next(width),
+                MaxLength = 1 + random.Next(7),
+                LengthNormalization = random.Next(3) == 0 ? 0 : 1.2 * random.NextDouble(),
+                NoRepeatNgram = random.Next(3),
+                NoWordTwice = random.Next(2) == 1,
+                NeverLast = random.Next(3) == 0 ? [4, 6] : [],
+                Groups = groups,
+                Diversity = random.Next(4) == 0 ? 0 : 3 * random.NextDouble(),
+            };
+            var model = new RandomModel(vocabulary: 5 + random.Next(12), seed, photos: 1 + random.Next(3), endBias: random.Next(-2, 3));
+            IReadOnlyList<Hypothesis>[] found = model.Search(options);
+            for (int photo = 0; photo < model.Photos; photo++)
+            {
+                List<Found> expected = DiverseSearch(model, photo, options);
+                AssertSame(expected, found[photo]);
+                grouped++;
+                differ += expected.Select(f => string.Join(' ', f.Words)).SequenceEqual(PlainSearch(model, photo, options).Select(f => string.Join(' ', f.Words))) ? 0 : 1;
+            }
+        }
+        Assert.True(differ > grouped / 2);      // or the groups would not matter
+    }
+
+    [Fact]
+    public void One_group_is_the_plain_search_exactly_whatever_the_penalty()
+    {
+        for (int seed = 0; seed < 100; seed++)
+        {
+            var plain = new BeamSearchOptions { Width = 1 + seed % 6, Count = 1 + seed % 6, MaxLength = 6, NoRepeatNgram = 2 };
+            var model = new RandomModel(vocabulary: 6 + seed % 9, seed, photos: 3);
+            foreach ((IReadOnlyList<Hypothesis> one, IReadOnlyList<Hypothesis> other) in model.Search(plain).Zip(model.Search(plain with { Diversity = 1.5 })))
+            {
+                Assert.Equal(one.Select(h => string.Join(' ', h.Words)), other.Select(h => string.Join(' ', h.Words)));
+                Assert.Equal(one.Select(h => (h.LogProbability, h.Score, h.Ended)), other.Select(h => (h.LogProbability, h.Score, h.Ended)));
+                Assert.Equal(one.SelectMany(h => h.Rows), other.SelectMany(h => h.Rows));
+            }
+        }
+        Assert.Equal(new BeamSearchOptions { Width = 5, Count = 3 }, new BeamSearchOptions { Width = 5, Count = 3 }.Diverse(0));
+    }
+
+    [Fact]
+    public void A_diverse_search_has_a_group_for_each_hypothesis_asked_for_and_none_of_them_twice()
+    {
+        BeamSearchOptions options = new BeamSearchOptions { Width = 5, Count = 3, MaxLength = 12 }.Diverse(0.5);
+        Assert.Equal((6, 3, 0.5), (options.Width, options.Groups, options.Diversity));
+        for (int seed = 0; seed < 50; seed++)
+        {
+            // A sure model: without the rule, the groups would end alike.
+            foreach (IReadOnlyList<Hypothesis> found in new RandomModel(vocabulary: 7, seed, photos: 4, endBias: 2).Search(options with { Diversity = 1e-9 }))
+                Assert.Equal(3, found.Select(h => string.Join(' ', h.Words)).Distinct().Count());
+        }
+    }
+
+    [Theory]
+    [InlineData("en", "a woman and a man with a red cup on the table", "and|with|a|the")]
+    [InlineData("de", "Ein Mann und die Frau mit einem Hund", "Ein|und|die|mit|einem")]
+    [InlineData("zh", "一 个 男 人 和 小 孩 在 玩", "一|个|和|在")]
+    public void A_languages_defaults_keep_captions_from_ending_unfinished(string language, string words, string never)
+    {
+        var vocabulary = Vocabulary.Parse(["<pad>", "<start>", "<end>", "<unk>", .. words.Split(' ').Distinct()]);
+        BeamSearchOptions options = BeamSearchOptions.For(Tokenizer.For(language), vocabulary);
+        Assert.Equal(never.Split('|').Order(StringComparer.Ordinal), options.NeverLast.Select(vocabulary.Display).Order(StringComparer.Ordinal));
+        Assert.Single(options.Joins);
+        bool cut = false;
+        for (int seed = 0; seed < 40; seed++)
+        {
+            var model = new RandomModel(vocabulary.Count, seed, photos: 4, endBias: seed % 3 - 1);
+            foreach (Hypothesis found in model.Search(options with { Width = 4, Count = 4, MaxLength = 2 + seed % 4 }).SelectMany(found => found))
+            {
+                Assert.DoesNotContain(found.Words[^1], options.NeverLast);
+                Assert.DoesNotContain(found.Words.Zip(found.Words.Skip(1), found.Words.Skip(2)), three => language != "zh" && options.Joins.Contains(three.Second) && three.First == three.Third);
+                cut |= !found.Ended;
+            }
+        }
+        Assert.True(cut);       // those too
     }
 
     [Fact]
@@ -151,7 +246,8 @@ public sealed class BeamSearchTests
     public void Options_out_of_range_are_refused()
     {
         foreach (BeamSearchOptions options in new BeamSearchOptions[]
-            { new() { Width = 0 }, new() { Width = 2, Count = 3 }, new() { Count = 0 }, new() { MaxLength = 0 }, new() { LengthNormalization = -1 }, new() { LengthNormalization = double.NaN }, new() { NoRepeatNgram = -1 } })
+            { new() { Width = 0 }, new() { Width = 2, Count = 3 }, new() { Count = 0 }, new() { MaxLength = 0 }, new() { LengthNormalization = -1 }, new() { LengthNormalization = double.NaN }, new() { NoRepeatNgram = -1 },
+            new() { MinLength = 0 }, new() { MinLength = 4, MaxLength = 3 }, new() { Width = 4, Groups = 0 }, new() { Width = 4, Groups = 3 }, new() { Diversity = -0.1 }, new() { Diversity = double.NaN } })
             Assert.Throws<ArgumentOutOfRangeException>(() => new RandomModel(vocabulary: 6, seed: 1, photos: 1).Search(options));
     }
 
@@ -162,6 +258,7 @@ public sealed class BeamSearchTests
         var options = new BeamSearchOptions { Width = 3, Count = 2, MaxLength = 8, NoRepeatNgram = 2, Forbidden = [5] };
         long before = LiveTensors();
         model.Search(options);
+        model.Search(options with { Width = 6, Groups = 3, Diversity = 0.5 });
         Assert.Equal(before, LiveTensors());
     }
 
@@ -189,13 +286,16 @@ public sealed class BeamSearchTests
         n > 0 && words.Length >= n && Enumerable.Range(0, words.Length - n).Any(i => words.Skip(i).Take(n).SequenceEqual(words[^n..]));
 
     private static bool Allowed(int[] words, int word, BeamSearchOptions options) =>
-        word == Vocabulary.End ? words.Length > 0 : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram)
-        && !(options.NoWordTwice && words.Length > 0 && words[^1] == word);
+        word == Vocabulary.End
+            ? words.Length >= options.MinLength && !options.NeverLast.Contains(words[^1])
+            : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram)
+                && !(options.NoWordTwice && words.Length > 0 && (words[^1] == word || (words.Length > 1 && options.Joins.Contains(words[^1]) && words[^2] == word)))
+                && !(words.Length == options.MaxLength - 1 && options.NeverLast.Contains(word));
 
     private static IEnumerable<Found> Enumerate(RandomModel model, int photo, BeamSearchOptions options, int[] words, double total)
     {
         double[] next = model.Next(photo, words);
-        if (words.Length > 0)
+        if (Allowed(words, Vocabulary.End, options))
             yield return new Found(words, total + next[Vocabulary.End], Score(total + next[Vocabulary.End], words.Length + 1, options), true);
         for (int word = 4; word < next.Length && words.Length < options.MaxLength; word++)
         {
@@ -232,6 +332,50 @@ public sealed class BeamSearchTests
             .OrderByDescending(f => f.Score).Take(options.Count - ended.Count)];
     }
 
+    private sealed class PlainGroup
+    {
+        public List<(int[] Words, double Total)> Alive = [([], 0)];
+        public List<Found> Ended = [];
+        public bool Over;
+    }
+
+    private static List<Found> DiverseSearch(RandomModel model, int photo, BeamSearchOptions options)
+    {
+        int size = options.Width / options.Groups, keep = Math.Min(size, options.Count);
+        var groups = Enumerable.Range(0, options.Groups).Select(_ => new PlainGroup()).ToList();
+        while (groups.Exists(group => !group.Over))
+        {
+            var taken = new List<int>();
+            foreach (PlainGroup group in groups.Where(group => !group.Over))
+            {
+                var ranked = group.Alive
+                    .SelectMany(beam => model.Next(photo, beam.Words).Select((p, word) => (beam.Words, Word: word, Total: beam.Total + p)))
+                    .Where(c => Allowed(c.Words, c.Word, options))
+                    .OrderByDescending(c => c.Total - options.Diversity * taken.Count(word => word == c.Word)).Take(2 * size).ToList();
+                var known = groups.TakeWhile(other => other != group).SelectMany(other => other.Ended).Select(f => string.Join(' ', f.Words)).ToHashSet();
+                group.Ended = group.Ended.Concat(ranked.Take(size).Where(c => c.Word == Vocabulary.End && !known.Contains(string.Join(' ', c.Words)))
+                        .Select(c => new Found(c.Words, c.Total, Score(c.Total, c.Words.Length + 1, options), true)))
+                    .OrderByDescending(f => f.Score).Take(keep).ToList();
+                var going = ranked.Where(c => c.Word != Vocabulary.End).Take(size).ToList();
+                if (going.Count == 0 || group.Alive[0].Words.Length == options.MaxLength)
+                {
+                    group.Over = true;
+                    continue;
+                }
+                group.Alive = going.ConvertAll(c => ((int[])[.. c.Words, c.Word], c.Total));
+                group.Over = group.Ended.Count == keep && (size == 1 || Score(group.Alive[0].Total, options.MaxLength + 1, options) <= group.Ended[^1].Score);
+                if (!group.Over)
+                    taken.AddRange(going.Select(c => c.Word));
+            }
+        }
+        var found = groups.ConvertAll(group => group.Ended.Concat(group.Alive
+            .Where(beam => beam.Words.Length > 0 && !group.Ended.Exists(f => f.Words == beam.Words))
+            .Select(beam => new Found(beam.Words, beam.Total, Score(beam.Total, beam.Words.Length, options), false))
+            .OrderByDescending(f => f.Score).Take(keep - group.Ended.Count)).ToList());
+        return Enumerable.Range(0, keep).SelectMany(rank => found.Where(group => rank < group.Count).Select(group => group[rank]))
+            .DistinctBy(f => string.Join(' ', f.Words)).Take(options.Count).OrderByDescending(f => f.Ended).ThenByDescending(f => f.Score).ToList();
+    }
+
     /// <summary>
     /// Next-word probabilities drawn at random for each photo and prefix. As a decoder does, it keeps its state (here
     /// the prefix of each row) and moves it only as the search says, so that a wrong order is caught.
@@ -256,6 +400,7 @@ public sealed class BeamSearchTests
         {
             (int Photo, int[] Words)[][] state = [];
             Steps.Clear();
+            options = options with { Forbidden = [.. options.Forbidden.Where(id => id < Vocabulary)], NeverLast = [.. options.NeverLast.Where(id => id < Vocabulary)], Joins = [.. options.Joins.Where(id => id < Vocabulary)] };
             return BeamSearch.Search(Photos, options, (words, remaining, parents) =>
             {
                 int n = (int)words.shape[0], b = (int)words.shape[1];

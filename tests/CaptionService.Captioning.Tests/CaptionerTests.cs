@@ -107,6 +107,43 @@ public sealed class CaptionerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Models_that_share_an_encoder_caption_from_one_pass_what_each_captions_alone()
+    {
+        using SmallBundle english = new("top-down"), german = new("show-attend-and-tell", seed: 2, language: "de"), chinese = new("show-and-tell", seed: 3, language: "zh");
+        var encoders = new SharedEncoders();
+        using Captioner en = Load(english, encoders), de = Load(german, encoders), zh = Load(chinese, encoders), other = Load(english);
+        CaptionJob[] jobs = [new(s_photos[0], Options(), en), new(s_photos[1], Options(), de), new(s_photos[0], Options(), de), new(s_photos[1], Options(count: 1), en), new(s_photos[0], Options(), zh)];
+        long before = LiveTensors();
+
+        var together = Captioner.Caption(jobs);
+
+        Assert.Equal(before, LiveTensors());
+        Assert.Equal((5, 2), (together.Photos.Count, together.Seen));
+        foreach (var (job, found) in jobs.Zip(together.Photos))
+        {
+            var alone = job.Model.Caption([job.Photo], [job.Options]).Photos[0];
+            Assert.Equal(alone.Select(c => c.Text), found.Select(c => c.Text));
+            Assert.All(alone.Zip(found), pair => Assert.Equal(pair.First.LogProbability, pair.Second.LogProbability, 1e-4));
+        }
+        Assert.All(together.Photos[4], c => Assert.EndsWith("。", c.Text));
+        Assert.Equal(3, new[] { 0, 2, 4 }.Select(i => together.Photos[i][0].LogProbability).Distinct().Count());
+        Assert.Throws<ArgumentException>(() => Captioner.Caption([new(s_photos[0], Options(), en), new(s_photos[0], Options(), other)]));
+        Assert.Equal(before, LiveTensors());
+    }
+
+    [Fact]
+    public void Raw_captions_are_the_words_and_a_shortest_length_and_diversity_are_kept()
+    {
+        using var bundle = new SmallBundle("top-down");
+        using var captioner = Load(bundle);
+        var found = captioner.Caption([.. s_photos[..3]], [Options() with { Sentence = false }, Options(count: 2) with { MinLength = 6 }, Options(count: 5, beamWidth: 5) with { Diversity = 1 }]).Photos;
+        Assert.All(found[0], c => Assert.Equal(string.Join(' ', c.Words.Select(w => w.Text)), c.Text));
+        Assert.All(found[1], c => Assert.InRange(c.Words.Count, 6, 8));
+        Assert.Equal(5, found[2].Select(c => c.Text).Distinct().Count());
+        Assert.All(found.SelectMany(c => c), c => Assert.DoesNotContain(c.Words[^1].Text, Tokenizer.For("en").NeverLast));
+    }
+
+    [Fact]
     public void More_captions_than_beams_widen_the_search()
     {
         using var bundle = new SmallBundle("top-down");
@@ -188,7 +225,7 @@ public sealed class CaptionerTests(ITestOutputHelper output)
 
     private static long LiveTensors() => DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
 
-    private static Captioner Load(SmallBundle bundle) => Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32);
+    private static Captioner Load(SmallBundle bundle, SharedEncoders? encoders = null) => Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
 
     private static Photo Sample(string name) => Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name + ".jpg")));
 }

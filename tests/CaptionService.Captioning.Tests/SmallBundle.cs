@@ -20,22 +20,22 @@ internal sealed class SmallBundle : IDisposable
     /// <summary>The weights before they were saved.</summary>
     public CaptionDecoder Decoder { get; }
 
-    public SmallBundle(string architecture, int seed = 1, string? encoderSha256 = null)
+    public SmallBundle(string architecture, int seed = 1, string? encoderSha256 = null, string language = "en", string name = "small")
     {
-        Folder = Path.Combine(_parent, "small");
+        Folder = Path.Combine(_parent, name);
         manual_seed(seed);
         Decoder = Create(architecture);
         // Larger than a trained model's: each photo gets captions and attention of its own.
         using (NewDisposeScope())
         using (no_grad())
         {
-            foreach (var (name, weight) in Decoder.named_parameters())
+            foreach (var (parameter, weight) in Decoder.named_parameters())
             {
                 if (weight.dim() == 2)
-                    weight.mul_(name.Contains("lstm", StringComparison.Ordinal) ? 2 : 4);
+                    weight.mul_(parameter.Contains("lstm", StringComparison.Ordinal) ? 2 : 4);
             }
         }
-        Card = ModelBundle.Save(Folder, Describe(Decoder, encoderSha256), Words, Decoder);
+        Card = ModelBundle.Save(Folder, Describe(Decoder, encoderSha256) with { Language = language, Name = name }, Words, Decoder);
     }
 
     public string File(string name) => Path.Combine(Folder, name);

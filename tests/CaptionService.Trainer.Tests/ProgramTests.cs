@@ -62,6 +62,12 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
         {
             Assert.Equal(TrainerExit.Succeeded, await evaluated.End());
             Assert.Contains("CIDEr", evaluated.Output);
+            Assert.DoesNotContain("captions a photo", evaluated.Output);
+        }
+        using (var varied = new Child(output, "evaluate", broken.File("model"), broken.File("job.json"), "--split", "train", "--beam", "2", "--count", "3", "--diversity", "0.5"))
+        {
+            Assert.Equal(TrainerExit.Succeeded, await varied.End());
+            Assert.Contains("of 3.0 captions a photo", varied.Output);
         }
     }
 
@@ -101,6 +107,7 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
             (["evaluate", "model", job.File("absent.json")], "absent.json"), (["evaluate", "model", file, "--beam", "many"], "--beam is many"),
             (["evaluate", "model", file, "--beam", "0"], "1 to 16"), (["evaluate", "model", file, "--length-normalization", "-1"], "0 to 2"),
             (["evaluate", "model", file, "--no-repeat"], "needs a value"), (["evaluate", "model", file, "--speed", "2"], "--speed"),
+            (["evaluate", "model", file, "--diversity", "9"], "0 to 5"), (["evaluate", "model", file, "--count", "17"], "1 to 16"),
         })
         {
             var (code, error) = Run(arguments);

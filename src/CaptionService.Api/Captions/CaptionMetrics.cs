@@ -23,19 +23,19 @@ public sealed class CaptionMetrics
         var seconds = new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] };
         meter.CreateObservableUpDownCounter("caption.queue.length", () => queue.Length, "{photo}", "Photos waiting.");
         _photos = meter.CreateCounter<long>("caption.photos", "{photo}", "Photos answered; error.type on those that failed.");
-        _batchSize = meter.CreateHistogram("caption.batch.size", "{photo}", "Photos in one pass of the encoder.",
+        _batchSize = meter.CreateHistogram("caption.batch.size", "{photo}", "Photos in one pass of the encoder; the count is that of the passes.",
             advice: new InstrumentAdvice<int> { HistogramBucketBoundaries = [1, 2, 4, 8, 16, 32, 64] });
         _queueDuration = meter.CreateHistogram("caption.queue.duration", "s", "Time of a photo in the queue.", advice: seconds);
         _encodeDuration = meter.CreateHistogram("caption.encode.duration", "s", "Time of a batch in the encoder.", advice: seconds);
-        _decodeDuration = meter.CreateHistogram("caption.decode.duration", "s", "Time of a batch in the decoder and the search.", advice: seconds);
+        _decodeDuration = meter.CreateHistogram("caption.decode.duration", "s", "Time of a batch in the decoders and the search.", advice: seconds);
     }
 
     internal void Queued(TimeSpan waited) => _queueDuration.Record(waited.TotalSeconds);
 
-    internal void Captioned(CaptionedBatch batch)
+    internal void Captioned(CaptionedBatch batch, int answered)
     {
-        _photos.Add(batch.Photos.Count);
-        _batchSize.Record(batch.Photos.Count);
+        _photos.Add(answered);
+        _batchSize.Record(batch.Seen);
         _encodeDuration.Record(batch.Encode.TotalSeconds);
         _decodeDuration.Record(batch.Decode.TotalSeconds);
     }

@@ -4,17 +4,21 @@ using CaptionService.Captioning;
 namespace CaptionService.Api.Captions;
 
 /// <summary>What one photo's caller gets.</summary>
-/// <param name="Model">The model that made the captions.</param>
-/// <param name="Captions">Ranked, best first.</param>
+/// <param name="Captions">A ranked list for each model, in the order of <see cref="CaptionEntry.Models"/>.</param>
 /// <param name="Queued">Time from entry into the queue to the start of the batch.</param>
-/// <param name="Batch">The batch the photo was in, for its times.</param>
-public sealed record CaptionAnswer(ModelCard Model, IReadOnlyList<Caption> Captions, TimeSpan Queued, CaptionedBatch Batch);
+/// <param name="Batches">The batches the photo was in, one for each encoder, for their times.</param>
+public sealed record CaptionAnswer(IReadOnlyList<IReadOnlyList<Caption>> Captions, TimeSpan Queued, IReadOnlyList<CaptionedBatch> Batches);
 
 /// <summary>One photo in the queue, with its own way to answer.</summary>
-public sealed class CaptionEntry(Photo photo, CaptionOptions options, LoadedModel? model, long acceptedAt, CancellationToken gone)
+public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyList<LoadedModel> models, long acceptedAt, CancellationToken gone)
 {
     // Asynchronous continuations: the worker's thread must never run a caller's code.
     private readonly TaskCompletionSource<CaptionAnswer> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // The worker's thread only.
+    private readonly IReadOnlyList<Caption>?[] _captions = new IReadOnlyList<Caption>?[models.Count];
+    private readonly List<CaptionedBatch> _batches = [];
+    private TimeSpan? _queued;
 
     /// <summary>The photo.</summary>
     public Photo Photo { get; } = photo;
@@ -22,8 +26,8 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, LoadedMode
     /// <summary>How to caption it.</summary>
     public CaptionOptions Options { get; } = options;
 
-    /// <summary>The model that answers it, held by the request.</summary>
-    public LoadedModel? Model { get; } = model;
+    /// <summary>The models that answer it, each once, held by the request.</summary>
+    public IReadOnlyList<LoadedModel> Models { get; } = models;
 
     /// <summary>When it was accepted, a <see cref="TimeProvider"/> timestamp.</summary>
     public long AcceptedAt { get; } = acceptedAt;
@@ -34,11 +38,28 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, LoadedMode
     /// <summary>Completes with the answer.</summary>
     public Task<CaptionAnswer> Answered => _answer.Task;
 
+    /// <summary>Takes what one model made of the photo. On the worker's thread.</summary>
+    /// <returns>The answer when every model has its part in it; null before, and when the photo has failed.</returns>
+    internal CaptionAnswer? Add(LoadedModel model, IReadOnlyList<Caption> captions, TimeSpan queued, CaptionedBatch batch)
+    {
+        for (int i = 0; i < Models.Count; i++)
+        {
+            _captions[i] = Models[i] == model ? captions : _captions[i];
+        }
+        _queued ??= queued;
+        if (!_batches.Contains(batch))
+        {
+            _batches.Add(batch);
+        }
+        return _captions.Contains(null) || Answered.IsCompleted ? null : new CaptionAnswer(_captions!, _queued.Value, _batches);
+    }
+
     /// <summary>Answers. A second answer is ignored.</summary>
     public void Answer(CaptionAnswer answer) => _answer.TrySetResult(answer);
 
     /// <summary>Answers with a failure. A second answer is ignored.</summary>
-    public void Fail(Exception failure) => _answer.TrySetException(failure);
+    /// <returns>Whether it was the first.</returns>
+    public bool Fail(Exception failure) => _answer.TrySetException(failure);
 }
 
 /// <summary>
@@ -67,15 +88,15 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
     /// <exception cref="ProblemException">The queue is full (at once), the deadline passed, or the batch failed.</exception>
     /// <exception cref="OperationCanceledException">The caller left.</exception>
     public Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, CancellationToken aborted) =>
-        Caption(photos, search, null, aborted);
+        Caption(photos, search, [], aborted);
 
-    /// <summary>The same, answered by a model that the caller holds.</summary>
-    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, LoadedModel? model, CancellationToken aborted)
+    /// <summary>The same, answered by models that the caller holds.</summary>
+    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, IReadOnlyList<LoadedModel> models, CancellationToken aborted)
     {
         using var deadline = new CancellationTokenSource(options.Deadline, time);
         using var gone = CancellationTokenSource.CreateLinkedTokenSource(aborted, deadline.Token);
         long now = time.GetTimestamp();
-        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, model, now, gone.Token))];
+        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, models, now, gone.Token))];
         Accept(entries);
         try
         {

@@ -97,11 +97,13 @@ internal sealed class CaptionRequestReader : IDisposable
                 else
                 {
                     RequestedOptions.CheckName(field);
-                    if (!fields.Add(field))
+                    bool again = !fields.Add(field);
+                    if (again && !RequestedOptions.IsList(field))
                     {
                         throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is in the form twice.");
                     }
-                    options[field] = await ReadText(field, part.Body, aborted);
+                    string text = await ReadText(field, part.Body, aborted);
+                    options[field] = again ? Longer(field, options[field], text) : text;
                 }
             }
         }
@@ -111,6 +113,10 @@ internal sealed class CaptionRequestReader : IDisposable
         }
         return photos;
     }
+
+    private static string Longer(string field, string list, string item) => list.Length + item.Length < MaxOptionBytes
+        ? $"{list},{item}"
+        : throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is longer than {MaxOptionBytes} bytes.");
 
     // A field holding bytes (`curl -F photo='<file'`) is a photo by its type, one with a file name by that.
     private static bool IsFile(MultipartSection part, ContentDispositionHeaderValue disposition) =>

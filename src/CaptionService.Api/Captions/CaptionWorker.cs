@@ -7,14 +7,14 @@ using Polly.Retry;
 
 namespace CaptionService.Api.Captions;
 
-/// <summary>Captions one batch: as many lists as photos, in their order.</summary>
-public delegate CaptionedBatch CaptionBatch(IReadOnlyList<Photo> photos, IReadOnlyList<CaptionOptions> options);
+/// <summary>Captions one batch: as many lists as jobs, in their order.</summary>
+public delegate CaptionedBatch CaptionBatch(IReadOnlyList<CaptionJob> jobs);
 
-/// <summary>What stands between the worker and the model's <see cref="Captioner.Caption"/>; by default nothing.</summary>
+/// <summary>What stands between the worker and <see cref="Captioner.Caption(IReadOnlyList{CaptionJob})"/>; by default nothing.</summary>
 public delegate CaptionBatch CaptionBatchWrapper(CaptionBatch caption);
 
 /// <summary>
-/// The one that runs the models: answers batch after batch on a thread of its own, each photo with the model that its
+/// The one that runs the models: answers batch after batch on a thread of its own, each photo with the models that its
 /// request took when it came, so a swap between two batches needs nothing here.
 /// </summary>
 public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleService
@@ -28,7 +28,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     private readonly Readiness _readiness;
     private readonly CaptionMetrics _metrics;
     private readonly CaptioningOptions _options;
-    private readonly CaptionBatchWrapper _wrapper;
+    private readonly CaptionBatch _caption;
     private readonly TimeProvider _time;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger<CaptionWorker> _logger;
@@ -42,7 +42,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         CaptionBatchWrapper wrapper, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<CaptionWorker> logger)
     {
         (_queue, _models, _readiness, _metrics, _options) = (queue, models, readiness, metrics, options.Value);
-        (_wrapper, _time, _lifetime, _logger) = (wrapper, time, lifetime, logger);
+        (_caption, _time, _lifetime, _logger) = (wrapper(Captioner.Caption), time, lifetime, logger);
         _halving = new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {
@@ -80,18 +80,25 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
             long started = _time.GetTimestamp();
             TorchRuntime.Configure();
             // Blocking is right here and below: the thread is the worker's own.
-            using (ModelHold first = _models.Open(stopping).GetAwaiter().GetResult())
+            ModelHold[] first = _models.Open(stopping).GetAwaiter().GetResult();
+            try
             {
-                first.Model.WarmUp(Photo.Decode(WarmUpPhoto));
+                // Past what tests put round the models: nobody waits for these captions.
+                Photo photo = Photo.Decode(WarmUpPhoto);
+                foreach (IGrouping<object, LoadedModel> seeing in first.Select(hold => hold.Model).GroupBy(model => model.Encoder))
+                {
+                    Captioner.Caption([.. seeing.Select(model => model.Job(photo, new CaptionOptions()))]);
+                }
                 _readiness.Ready();
-                Log.Ready(_logger, first.Model.Card.Name, first.Model.Card.Version, _time.GetElapsedTime(started).TotalSeconds);
+                Log.Ready(_logger, string.Join(", ", first.Select(hold => $"{hold.Model.Card.Name}@{hold.Model.Card.Version}")), _time.GetElapsedTime(started).TotalSeconds);
+            }
+            finally
+            {
+                Array.ForEach(first, hold => hold.Dispose());
             }
             while (true)
             {
-                foreach (IGrouping<LoadedModel?, CaptionEntry> photos in _queue.NextBatch(stopping).GetAwaiter().GetResult().GroupBy(entry => entry.Model))
-                {
-                    Answer(photos.ToArray(), photos.Key);
-                }
+                Answer(_queue.NextBatch(stopping).GetAwaiter().GetResult());
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -106,65 +113,93 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         }
     }
 
-    // An encoder pass for each model, even where they share the encoder: a photo costs the same in a batch of any size.
-    private void Answer(ArraySegment<CaptionEntry> batch, LoadedModel? model)
+    // An encoder pass for each encoder, whatever the models that see with it.
+    private void Answer(CaptionEntry[] batch)
     {
-        if (model?.TryHold() != true)
-        {
-            return;                     // every request that held it is gone
-        }
+        List<LoadedModel> held = [.. batch.SelectMany(entry => entry.Models).Distinct().Where(model => model.TryHold())];
         try
         {
-            Answer(batch, model.Caption, model.Card);
+            var work = batch.Where(entry => entry.Models.All(held.Contains))       // of the others, every request that held the model is gone
+                .SelectMany(entry => entry.Models, (entry, model) => new Work(entry, model));
+            foreach (IGrouping<object, Work> seen in work.GroupBy(work => work.Model.Encoder))
+            {
+                Answer([.. seen.GroupBy(work => work.Entry, (_, its) => its.ToArray())]);
+            }
         }
         finally
         {
-            model.Release();
+            held.ForEach(model => model.Release());
         }
     }
 
-    private void Answer(ArraySegment<CaptionEntry> batch, CaptionBatch caption, ModelCard model)
+    /// <summary>Answers photos, each with what its models are to do with it.</summary>
+    private void Answer(Work[][] photos)
     {
-        _partSize = batch.Count;
-        for (int next = 0; next < batch.Count;)
+        _partSize = photos.Length;
+        for (int next = 0; next < photos.Length;)
         {
-            ArraySegment<CaptionEntry> Part() => batch.Slice(next, Math.Min(_partSize, batch.Count - next));
+            Work[][] Part() => photos[next..Math.Min(next + _partSize, photos.Length)];
             try
             {
-                _halving.Execute(() => Caption(Part(), caption, model));
+                _halving.Execute(() => Caption([.. Part().SelectMany(its => its)]));
             }
             catch (Exception failure)
             {
-                ProblemException problem = IsOutOfMemory(failure)
-                    ? new(ProblemTable.OutOfMemory, "The device has not enough memory for a single photo with these options.")
-                    : new(ProblemTable.Internal, "The model failed on the batch that this photo was in.");
-                foreach (CaptionEntry entry in Part())
-                {
-                    entry.Fail(problem);
-                }
-                _metrics.Failed(Part().Count, problem.Kind);
-                Log.BatchFailed(_logger, Part().Count, failure);
+                Fail([.. Part().SelectMany(its => its)], failure);
             }
-            next += Part().Count;
+            next += Part().Length;
         }
     }
 
-    private void Caption(ArraySegment<CaptionEntry> part, CaptionBatch caption, ModelCard model)
+    // Which of several models failed is not told: each is tried alone, so that none fails another's photos.
+    private void Fail(Work[] part, Exception failure)
+    {
+        if (part.Select(work => work.Model).Distinct().Skip(1).Any())
+        {
+            foreach (IGrouping<LoadedModel, Work> its in part.GroupBy(work => work.Model))
+            {
+                try
+                {
+                    Caption([.. its]);
+                }
+                catch (Exception alone)
+                {
+                    Fail([.. its], alone);
+                }
+            }
+            return;
+        }
+        ProblemException problem = IsOutOfMemory(failure)
+            ? new(ProblemTable.OutOfMemory, "The device has not enough memory for a single photo with these options.")
+            : new(ProblemTable.Internal, "The model failed on the batch that this photo was in.");
+        int failed = part.Count(work => work.Entry.Fail(problem));
+        _metrics.Failed(failed, problem.Kind);
+        Log.BatchFailed(_logger, part.Length, failure);
+    }
+
+    private void Caption(Work[] part)
     {
         long started = _time.GetTimestamp();
-        CaptionedBatch captioned = caption([.. part.Select(entry => entry.Photo)], [.. part.Select(entry => entry.Options)]);
-        if (captioned.Photos.Count != part.Count)
+        CaptionedBatch captioned = _caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]);
+        if (captioned.Photos.Count != part.Length)
         {
-            throw new UnreachableException($"{part.Count} photos went into the model, captions of {captioned.Photos.Count} came out.");
+            throw new UnreachableException($"{part.Length} photos went into the models, captions of {captioned.Photos.Count} came out.");
         }
-        _metrics.Captioned(captioned);
-        for (int i = 0; i < part.Count; i++)
+        var answers = new List<(CaptionEntry Entry, CaptionAnswer Answer)>();
+        for (int i = 0; i < part.Length; i++)
         {
-            TimeSpan queued = _time.GetElapsedTime(part[i].AcceptedAt, started);
-            _metrics.Queued(queued);
-            part[i].Answer(new CaptionAnswer(model, captioned.Photos[i], queued, captioned));
+            CaptionEntry entry = part[i].Entry;
+            if (entry.Add(part[i].Model, captioned.Photos[i], _time.GetElapsedTime(entry.AcceptedAt, started), captioned) is { } answer)
+            {
+                _metrics.Queued(answer.Queued);
+                answers.Add((entry, answer));
+            }
         }
+        _metrics.Captioned(captioned, answers.Count);       // before its callers know
+        answers.ForEach(ready => ready.Entry.Answer(ready.Answer));
     }
+
+    private readonly record struct Work(CaptionEntry Entry, LoadedModel Model);
 
     // libtorch's error has no type of its own in .NET: CUDA says the first, the CPU's allocators the others.
     private static bool IsOutOfMemory(Exception failure) =>
@@ -175,16 +210,16 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Information, "Ready: model {Model} version {Version}, loaded and warmed up in {Seconds:0.0} s")]
-        public static partial void Ready(ILogger logger, string model, int version, double seconds);
+        [LoggerMessage(1, LogLevel.Information, "Ready: {Models}, loaded and warmed up in {Seconds:0.0} s")]
+        public static partial void Ready(ILogger logger, string models, double seconds);
 
         [LoggerMessage(2, LogLevel.Warning, "Out of memory: going on with {Photos} photos at a time")]
         public static partial void Halved(ILogger logger, int photos);
 
-        [LoggerMessage(3, LogLevel.Error, "A batch of {Photos} photos failed")]
+        [LoggerMessage(3, LogLevel.Error, "A model failed on {Photos} photos")]
         public static partial void BatchFailed(ILogger logger, int photos, Exception failure);
 
-        [LoggerMessage(4, LogLevel.Critical, "The model in {Folder} cannot serve")]
+        [LoggerMessage(4, LogLevel.Critical, "The models in {Folder} cannot serve")]
         public static partial void CannotServe(ILogger logger, string folder, Exception failure);
     }
 }

@@ -18,9 +18,9 @@ public sealed class CaptioningOptions
     /// <summary>Largest form, in bytes: the photos, and 64 KB for what is between them.</summary>
     public const long MaxFormBytes = MaxPhotos * PhotoLimits.MaxBytes + 64 * 1024;
 
-    /// <summary>Folder of the model bundle. Default: the English model that is shipped with the program.</summary>
+    /// <summary>A model bundle, or a folder of bundles, one for each language. Default: the models that are shipped with the program.</summary>
     [Required]
-    public string ModelFolder { get; init; } = Captioner.DefaultModelFolder;
+    public string ModelFolder { get; init; } = Captioner.DefaultModels;
 
     /// <summary>Most photos in one batch: 1 to 64. More gains little on a CPU and makes each caller of the batch wait longer.</summary>
     [Range(1, 64)]

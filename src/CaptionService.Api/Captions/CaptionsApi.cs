@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
+using Microsoft.Net.Http.Headers;
 using Serilog;
 
 namespace CaptionService.Api.Captions;
@@ -38,6 +39,7 @@ public static class CaptionsApi
             .WithSummary("Photos in, ranked captions out")
             .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 50 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
                 + "Options go into the query, form fields or JSON properties of the same names. "
+                + "Several languages cost one pass of the encoder: `language=en&language=zh`; without `language` and `model`, the header `Accept-Language` chooses one. "
                 + "`results` are in the order of the photos. With several photos, one that cannot be captioned has a `problem` in its place; a single one is the answer's own problem.");
         foreach (int status in (int[])[400, 404, 408, 413, 415, 422, 429, 500, 503, 504])
         {
@@ -52,49 +54,60 @@ public static class CaptionsApi
         log.Set("Photos", request.Photos.Count);
 
         RequestedOptions options = RequestedOptions.Parse(request.Options);
-        // The model that is active now answers, whatever is activated while the photos wait.
-        using ModelHold hold = await models.Hold(options.Model, aborted);
-        ModelCard model = hold.Model.Card;
-        if (request.Photos is [{ Rejection: { } rejection }])
+        // The models that are active now answer, whatever is activated while the photos wait.
+        RegisteredModel[] asked = RequestedModels.Of(options, http.Request.Headers.AcceptLanguage, models);
+        ModelHold[] holds = await models.Hold(asked, aborted);
+        try
         {
-            throw rejection;
+            if (request.Photos is [{ Rejection: { } rejection }])
+            {
+                throw rejection;
+            }
+
+            Photo[] photos = [.. request.Photos.Select(uploaded => uploaded.Photo).OfType<Photo>()];
+            IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted);
+
+            var timings = CaptionTimings.Of(answers);
+            log.Set("QueueMs", timings.QueueMs);
+            log.Set("EncodeMs", timings.EncodeMs);
+            log.Set("DecodeMs", timings.DecodeMs);
+            ModelReference[] made = [.. asked.Select(model => new ModelReference(model.Card.Language, model.Card.Name, model.Card.Version, model.Card.Digest))];
+            http.Response.Headers["Server-Timing"] = string.Create(CultureInfo.InvariantCulture,
+                $"queue;dur={timings.QueueMs}, encode;dur={timings.EncodeMs}, decode;dur={timings.DecodeMs}");
+            http.Response.Headers.ContentLanguage = string.Join(", ", made.Select(model => model.Language));
+            http.Response.Headers.Vary = HeaderNames.AcceptLanguage;
+
+            var answered = new Queue<CaptionAnswer>(answers);
+            PhotoResult[] results = [.. request.Photos.Select(uploaded => uploaded.Photo is { } photo
+                ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), made, options)
+                : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
+            return TypedResults.Ok(new CaptionsResponse(made, results, timings));
         }
-
-        Photo[] photos = [.. request.Photos.Select(uploaded => uploaded.Photo).OfType<Photo>()];
-        IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, hold.Model, aborted);
-
-        var timings = CaptionTimings.Of(answers);
-        log.Set("QueueMs", timings.QueueMs);
-        log.Set("EncodeMs", timings.EncodeMs);
-        log.Set("DecodeMs", timings.DecodeMs);
-        http.Response.Headers["Server-Timing"] = string.Create(CultureInfo.InvariantCulture,
-            $"queue;dur={timings.QueueMs}, encode;dur={timings.EncodeMs}, decode;dur={timings.DecodeMs}");
-
-        var answered = new Queue<CaptionAnswer>(answers);
-        PhotoResult[] results = [.. request.Photos.Select(uploaded => uploaded.Photo is { } photo
-            ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), options)
-            : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
-        return TypedResults.Ok(new CaptionsResponse(new ModelReference(model.Name, model.Version, model.Digest), results, timings));
+        finally
+        {
+            Array.ForEach(holds, hold => hold.Dispose());
+        }
     }
 }
 
 /// <summary>Answer of <c>POST /captions</c>.</summary>
-/// <param name="Model">The model that made the captions.</param>
+/// <param name="Models">The models that made the captions, one for each language, in the order asked.</param>
 /// <param name="Results">One for each photo, in the order of the photos.</param>
 /// <param name="Timings">Where the time went.</param>
-public sealed record CaptionsResponse(ModelReference Model, IReadOnlyList<PhotoResult> Results, CaptionTimings Timings);
+public sealed record CaptionsResponse(IReadOnlyList<ModelReference> Models, IReadOnlyList<PhotoResult> Results, CaptionTimings Timings);
 
 /// <summary>Which model, exactly.</summary>
+/// <param name="Language">Language of its captions (BCP 47).</param>
 /// <param name="Name">Its name.</param>
 /// <param name="Version">Its version.</param>
 /// <param name="Digest">SHA-256 of its <c>model.json</c>, which names every file's own.</param>
-public sealed record ModelReference(string Name, int Version, string Digest);
+public sealed record ModelReference(string Language, string Name, int Version, string Digest);
 
 /// <summary>One photo's captions, or its problem.</summary>
 /// <param name="Name">The file's name, or the name given in JSON; null when there was none.</param>
 /// <param name="Width">Width of the photo as seen upright, in pixels.</param>
 /// <param name="Height">Height of the photo as seen upright, in pixels.</param>
-/// <param name="Captions">Best first.</param>
+/// <param name="Captions">Language after language, in the order of <c>models</c>; within each, best first.</param>
 /// <param name="Problem">Why this photo of several has no captions; then nothing else is here but the name.</param>
 public sealed record PhotoResult(
     string? Name,
@@ -103,24 +116,27 @@ public sealed record PhotoResult(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<RankedCaption>? Captions,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ProblemDetails? Problem)
 {
-    internal static PhotoResult Captioned(string? name, Photo photo, CaptionAnswer answer, RequestedOptions options) =>
-        new(name, photo.Width, photo.Height, [.. answer.Captions.Select((caption, i) => RankedCaption.Of(i + 1, caption, options))], null);
+    internal static PhotoResult Captioned(string? name, Photo photo, CaptionAnswer answer, IReadOnlyList<ModelReference> models, RequestedOptions options) =>
+        new(name, photo.Width, photo.Height,
+            [.. models.Zip(answer.Captions).SelectMany(made => made.Second.Select((caption, i) => RankedCaption.Of(i + 1, made.First.Language, caption, options)))], null);
 
     internal static PhotoResult Rejected(string? name, Exception rejection) => new(name, null, null, null, ProblemsApi.Details(rejection));
 }
 
 /// <summary>One caption.</summary>
-/// <param name="Rank">1 is the best.</param>
-/// <param name="Text">The sentence.</param>
+/// <param name="Rank">1 is the best of its language.</param>
+/// <param name="Language">Its language (BCP 47).</param>
+/// <param name="Text">The sentence; with <c>style=raw</c> its words, joined as the language writes them.</param>
 /// <param name="LogProbability">Natural logarithm of the caption's probability given the photo; exp of it is in 0..1.</param>
 /// <param name="Words">The words in order; with <c>include=words</c>.</param>
 public sealed record RankedCaption(
     int Rank,
+    string Language,
     string Text,
     double LogProbability,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<WordResult>? Words)
 {
-    internal static RankedCaption Of(int rank, Caption caption, RequestedOptions options) => new(rank, caption.Text, caption.LogProbability,
+    internal static RankedCaption Of(int rank, string language, Caption caption, RequestedOptions options) => new(rank, language, caption.Text, caption.LogProbability,
         options.Words ? [.. caption.Words.Select(word => new WordResult(word.Text, word.Probability, word.Attention?.Chunk(14).ToArray()))] : null);
 }
 
@@ -141,7 +157,7 @@ public sealed record CaptionTimings(double QueueMs, double EncodeMs, double Deco
 {
     internal static CaptionTimings Of(IReadOnlyList<CaptionAnswer> answers)
     {
-        var batches = answers.Select(answer => answer.Batch).Distinct(ReferenceEqualityComparer.Instance).Cast<CaptionedBatch>().ToList();
+        var batches = answers.SelectMany(answer => answer.Batches).Distinct(ReferenceEqualityComparer.Instance).Cast<CaptionedBatch>().ToList();
         return new CaptionTimings(
             Rounded(answers.Select(answer => answer.Queued.TotalMilliseconds).DefaultIfEmpty().Max()),
             Rounded(batches.Sum(batch => batch.Encode.TotalMilliseconds)),

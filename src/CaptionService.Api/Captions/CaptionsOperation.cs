@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
 using Swashbuckle.AspNetCore.SwaggerGen;
 
@@ -9,15 +10,20 @@ internal sealed class CaptionsOperation : IOperationFilter
 {
     private const string AnswerExample = """
         {
-          "model": { "name": "flickr8k-en", "version": 1, "digest": "5f1c…" },
+          "models": [
+            { "language": "en", "name": "flickr8k-en", "version": 1, "digest": "5f1c…" },
+            { "language": "de", "name": "flickr8k-de", "version": 1, "digest": "0b7e…" }
+          ],
           "results": [
             {
               "name": "dog.jpg",
               "width": 1024,
               "height": 768,
               "captions": [
-                { "rank": 1, "text": "A brown dog runs through the grass.", "logProbability": -6.42 },
-                { "rank": 2, "text": "A dog is running in a field.", "logProbability": -7.03 }
+                { "rank": 1, "language": "en", "text": "A brown dog runs through the grass.", "logProbability": -6.42 },
+                { "rank": 2, "language": "en", "text": "A dog is running in a field.", "logProbability": -7.03 },
+                { "rank": 1, "language": "de", "text": "Ein brauner Hund rennt über eine Wiese.", "logProbability": -6.81 },
+                { "rank": 2, "language": "de", "text": "Ein Hund läuft durch das Gras.", "logProbability": -7.25 }
               ]
             }
           ],
@@ -47,7 +53,14 @@ internal sealed class CaptionsOperation : IOperationFilter
             Description = option.Value.Description,
             Schema = option.Value,
             Explode = false,    // include=words,attention
-        })];
+        }),
+        new OpenApiParameter
+        {
+            Name = HeaderNames.AcceptLanguage,
+            In = ParameterLocation.Header,
+            Description = "Where neither `language` nor `model` is given: the best of these that a model writes, by quality, as in `de-AT, de;q=0.9, en;q=0.5`; nothing of them there: the default language. Default: the default language.",
+            Schema = new OpenApiSchema { Type = JsonSchemaType.String },
+        }];
         OpenApiMediaType bytes = new() { Schema = Binary("The photo's bytes.") };
         operation.RequestBody = new OpenApiRequestBody
         {
@@ -69,6 +82,8 @@ internal sealed class CaptionsOperation : IOperationFilter
             answer.Description = "Captions, or a problem, for each photo.";
             answer.Headers = new Dictionary<string, IOpenApiHeader>
             {
+                [HeaderNames.ContentLanguage] = new OpenApiHeader { Description = "Languages of the captions, in the order of `models`, separated by commas.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
+                [HeaderNames.Vary] = new OpenApiHeader { Description = "`Accept-Language`.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
                 ["Server-Timing"] = new OpenApiHeader { Description = "`queue`, `encode` and `decode` in milliseconds.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
             };
             if (answer.Content?.TryGetValue("application/json", out IOpenApiMediaType? json) == true && json is OpenApiMediaType content)
@@ -90,10 +105,24 @@ internal sealed class CaptionsOperation : IOperationFilter
             Description = option.Description + FormattableString.Invariant($" Range: {option.Minimum} to {option.Maximum}.")
                 + (option.Default is { } described ? FormattableString.Invariant($" Default: {described}.") : ""),
         });
+        options[RequestedOptions.LanguageName] = new OpenApiSchema
+        {
+            Type = JsonSchemaType.Array,
+            Items = new OpenApiSchema { Type = JsonSchemaType.String },
+            Description = "Languages of the captions: BCP 47 tags, separated by commas (`en,de`) or given several times; `de-AT` finds `de`. Their active models answer, from one pass of the encoder. "
+                + "Default: what `Accept-Language` prefers.",
+        };
         options[RequestedOptions.ModelName] = new OpenApiSchema
         {
             Type = JsonSchemaType.String,
-            Description = "Which of `GET /models` answers: `name` (its active version, else its newest) or `name@version`. Default: the active model.",
+            Description = "Which of `GET /models` answers: `name` (its active version, else its newest) or `name@version`; with `language`, of that language. Default: the active model of the language.",
+        };
+        options[RequestedOptions.StyleName] = new OpenApiSchema
+        {
+            Type = JsonSchemaType.String,
+            Enum = [RequestedOptions.SentenceStyle, RequestedOptions.RawStyle],
+            Default = RequestedOptions.SentenceStyle,
+            Description = "`sentence`: with a capital and a full stop; `raw`: the words, joined as the language writes them. Default: sentence.",
         };
         options[RequestedOptions.IncludeName] = new OpenApiSchema
         {

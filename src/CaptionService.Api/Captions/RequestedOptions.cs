@@ -23,24 +23,39 @@ internal sealed record NumberOption(string Name, bool Integer, double Minimum, d
     public static readonly NumberOption MaxLength = new("maxLength", true, 1, CaptionOptions.MaxMaxLength, Defaults.MaxLength,
         "Longest caption, in words.");
 
+    public static readonly NumberOption MinLength = new("minLength", true, 1, CaptionOptions.MaxMaxLength, Defaults.MinLength,
+        "Shortest caption, in words; at most `maxLength`.");
+
     public static readonly NumberOption LengthNormalization = new("lengthNormalization", false, 0, 2, Defaults.LengthNormalization,
         "Captions are ranked by log-probability / length^this: 0 favours short captions, 2 long ones.");
 
-    public static readonly IReadOnlyList<NumberOption> All = [Count, BeamWidth, MaxLength, LengthNormalization];
+    public static readonly NumberOption Diversity = new("diversity", false, 0, CaptionOptions.MaxDiversity, Defaults.Diversity,
+        "How much the captions of a photo are to differ. 0: the likeliest, often alike. Above it, each is searched by beams of its own, and a word costs this much log-probability "
+        + "for each beam before them that says it at the same place.");
+
+    public static readonly IReadOnlyList<NumberOption> All = [Count, BeamWidth, MaxLength, MinLength, LengthNormalization, Diversity];
 }
 
 /// <summary>What a caller asked for, checked.</summary>
 /// <param name="Search">How to search.</param>
-/// <param name="Model">The model's name, or null for the default.</param>
+/// <param name="Languages">BCP 47 tags, in the order asked; empty when the request does not say.</param>
+/// <param name="Model">The model's name, or null for the languages' active ones.</param>
 /// <param name="Words">Whether captions carry their words.</param>
-internal sealed record RequestedOptions(CaptionOptions Search, string? Model, bool Words)
+internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<string> Languages, string? Model, bool Words)
 {
+    public const string LanguageName = "language";
     public const string ModelName = "model";
+    public const string StyleName = "style";
+    public const string SentenceStyle = "sentence";
+    public const string RawStyle = "raw";
     public const string IncludeName = "include";
     public const string WordsItem = "words";
     public const string AttentionItem = "attention";
 
-    private static readonly string[] Names = [.. NumberOption.All.Select(option => option.Name), ModelName, IncludeName];
+    private static readonly string[] Names = [.. NumberOption.All.Select(option => option.Name), LanguageName, ModelName, StyleName, IncludeName];
+
+    /// <summary>Whether an option is a list, which may come in parts.</summary>
+    public static bool IsList(string name) => name.Equals(LanguageName, StringComparison.OrdinalIgnoreCase) || name.Equals(IncludeName, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Refuses a name that no option has.</summary>
     /// <exception cref="ProblemException">There is no such option.</exception>
@@ -63,17 +78,31 @@ internal sealed record RequestedOptions(CaptionOptions Search, string? Model, bo
         {
             throw Invalid($"count is {count}, but a search with beamWidth {beamWidth} finds {beamWidth} captions: count must be at most beamWidth.");
         }
+        int maxLength = (int?)Number(given, NumberOption.MaxLength) ?? defaults.MaxLength;
+        int minLength = (int?)Number(given, NumberOption.MinLength) ?? defaults.MinLength;
+        if (minLength > maxLength)
+        {
+            throw Invalid($"minLength is {minLength}, but captions end after maxLength, {maxLength} words.");
+        }
+        string? style = Text(given, StyleName);
+        if (style is not (null or SentenceStyle or RawStyle))
+        {
+            throw Invalid($"style is '{SentenceStyle}' or '{RawStyle}', not '{Shorten(style)}'.");
+        }
         string[] included = Included(given);
         bool attention = included.Contains(AttentionItem);
         var search = new CaptionOptions
         {
             Count = count ?? Math.Min(defaults.Count, beamWidth ?? defaults.Count),
             BeamWidth = beamWidth ?? Math.Max(defaults.BeamWidth, count ?? 0),
-            MaxLength = (int?)Number(given, NumberOption.MaxLength) ?? defaults.MaxLength,
+            MaxLength = maxLength,
+            MinLength = minLength,
             LengthNormalization = Number(given, NumberOption.LengthNormalization) ?? defaults.LengthNormalization,
+            Diversity = Number(given, NumberOption.Diversity) ?? defaults.Diversity,
+            Sentence = style != RawStyle,
             Attention = attention,
         };
-        return new RequestedOptions(search, Text(given, ModelName), attention || included.Contains(WordsItem));
+        return new RequestedOptions(search, Items(given, LanguageName), Text(given, ModelName), attention || included.Contains(WordsItem));
     }
 
     private static double? Number(IReadOnlyDictionary<string, string> given, NumberOption option)
@@ -94,7 +123,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, string? Model, bo
 
     private static string[] Included(IReadOnlyDictionary<string, string> given)
     {
-        string[] items = Text(given, IncludeName)?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];
+        string[] items = Items(given, IncludeName);
         if (items.FirstOrDefault(item => item is not (WordsItem or AttentionItem)) is { } unknown)
         {
             throw Invalid($"include is a list of '{WordsItem}' and '{AttentionItem}', not '{Shorten(unknown)}'.");
@@ -102,10 +131,13 @@ internal sealed record RequestedOptions(CaptionOptions Search, string? Model, bo
         return items;
     }
 
+    private static string[] Items(IReadOnlyDictionary<string, string> given, string name) =>
+        Text(given, name)?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];
+
     private static string? Text(IReadOnlyDictionary<string, string> given, string name) =>
         given.GetValueOrDefault(name) is { } text && !string.IsNullOrWhiteSpace(text) ? text.Trim() : null;
 
-    private static string Shorten(string text) => text.Length <= 40 ? text : text[..40] + "…";
+    internal static string Shorten(string text) => text.Length <= 40 ? text : text[..40] + "…";
 
-    private static ProblemException Invalid(string what) => new(ProblemTable.InvalidOption, what);
+    internal static ProblemException Invalid(string what) => new(ProblemTable.InvalidOption, what);
 }

@@ -1,4 +1,3 @@
-using CaptionService.Api.Captions;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using Microsoft.Extensions.Options;
@@ -9,7 +8,7 @@ namespace CaptionService.Api.Models;
 /// The models in memory. A model is loaded and warmed up on a thread of its own while others answer; requests then take it
 /// with one look under a lock. Models that see with the same weights share one encoder.
 /// </summary>
-public sealed class ActiveModels(IOptions<ModelsOptions> options, CaptionBatchWrapper wrapper) : IDisposable
+public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
 {
     private readonly SharedEncoders _encoders = new();
     private readonly SemaphoreSlim _turn = new(1);                      // one model is loaded at a time
@@ -58,15 +57,18 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options, CaptionBatchWr
 
     /// <summary>These stay in memory once they are there, the rest as far as <see cref="ModelsOptions.KeepLoaded"/> goes.</summary>
     /// <param name="active">The active ones.</param>
-    /// <param name="warm">One that was loaded to become active.</param>
-    internal void Keep(IEnumerable<RegisteredModel> active, LoadedModel? warm)
+    /// <param name="warm">Those that were loaded to become active.</param>
+    internal void Keep(IEnumerable<RegisteredModel> active, params IEnumerable<LoadedModel> warm)
     {
         lock (_gate)
         {
             _active = active.Select(model => Key(model.Card)).ToHashSet();
-            if (warm is not null && !_loaded.Contains(warm) && warm.TryHold())
+            foreach (LoadedModel model in warm)
             {
-                _loaded.Add(warm);      // others came between and pushed it out
+                if (!_loaded.Contains(model) && model.TryHold())
+                {
+                    _loaded.Add(model);     // others came between and pushed it out
+                }
             }
             Trim(null);
         }
@@ -126,7 +128,7 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options, CaptionBatchWr
         try
         {
             captioner.WarmUp();
-            return new LoadedModel(captioner, card ?? captioner.Model, wrapper);
+            return new LoadedModel(captioner, card ?? captioner.Model);
         }
         catch
         {

@@ -1,4 +1,3 @@
-using CaptionService.Api.Captions;
 using CaptionService.Captioning;
 
 namespace CaptionService.Api.Models;
@@ -12,21 +11,20 @@ public sealed class LoadedModel
     private readonly Captioner _captioner;
     private int _holders = 1;
 
-    internal LoadedModel(Captioner captioner, ModelCard card, CaptionBatchWrapper wrapper)
+    internal LoadedModel(Captioner captioner, ModelCard card)
     {
         _captioner = captioner;
         Card = card;
-        Caption = wrapper(captioner.Caption);
     }
 
     /// <summary>Which model, under the version that the registry gave it.</summary>
     public ModelCard Card { get; }
 
-    /// <summary>Captions a batch; on the worker's thread only.</summary>
-    public CaptionBatch Caption { get; }
+    /// <summary>What it sees with: the same object for models that may caption in one batch.</summary>
+    public object Encoder => _captioner.Encoder;
 
-    /// <summary>Captions one photo to nobody, past what tests put round the model.</summary>
-    internal void WarmUp(Photo photo) => _captioner.Caption([photo], [new CaptionOptions()]);
+    /// <summary>A photo for this model to caption; done on the worker's thread only.</summary>
+    public CaptionJob Job(Photo photo, CaptionOptions options) => new(photo, options, _captioner);
 
     /// <summary>Keeps the weights until <see cref="Release"/>.</summary>
     /// <returns>False when they are gone already.</returns>

@@ -18,7 +18,7 @@ public sealed class ModelService : IAsyncLifetime
     {
         host.UseSetting("Models:KeepLoaded", "0");
         host.UseSetting("Models:MaxUploadBytes", "1000000");
-        host.ConfigureTestServices(services => services.AddSingleton<CaptionBatchWrapper>(caption => (photos, options) => _between(caption)(photos, options)));
+        host.ConfigureTestServices(services => services.AddSingleton<CaptionBatchWrapper>(caption => jobs => _between(caption)(jobs)));
     });
 
     public ServiceFactory Factory { get; }
@@ -62,7 +62,7 @@ public sealed class ModelService : IAsyncLifetime
     public static string MadeBy(Answer answer)
     {
         Assert.True(answer.Status == 200, answer.Body.ToJsonString());
-        return $"{answer.Body["model"]!["name"]}@{answer.Body["model"]!["version"]}";
+        return $"{answer.Body["models"]![0]!["name"]}@{answer.Body["models"]![0]!["version"]}";
     }
 
     /// <summary>name@version of the active one.</summary>

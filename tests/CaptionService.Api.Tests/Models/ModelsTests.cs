@@ -47,7 +47,7 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption()));
         Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption("?model=small")));
         Assert.Equal($"small@{first}", await service.Active());
-        Assert.Equal(digest, (string?)(await service.Caption($"?model=small@{second}")).Body["model"]!["digest"]);
+        Assert.Equal(digest, (string?)(await service.Caption($"?model=small@{second}")).Body["models"]![0]!["digest"]);
 
         (await service.Caption("?model=small@999")).IsProblem(404, "model_not_found");
         (await service.Caption("?model=small@x")).IsProblem(404, "model_not_found");
@@ -176,11 +176,11 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         var (version, _) = await service.Add(10);
         var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var released = new ManualResetEventSlim();
-        service.Between(caption => (photos, options) =>
+        service.Between(caption => jobs =>
         {
             entered.TrySetResult();
             released.Wait();
-            return caption(photos, options);
+            return caption(jobs);
         });
         Task<Answer> running = service.Caption();
         await entered.Task;
@@ -235,8 +235,8 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
             {
                 Answer answer = await service.Caption(Query);
                 Assert.True(answer.Status == 200, answer.Body.ToJsonString());
-                int version = (int)answer.Body["model"]!["version"]!;
-                Assert.Equal(expected[version], ((string)answer.Body["model"]!["digest"]!, answer.Best()));
+                int version = (int)answer.Body["models"]![0]!["version"]!;
+                Assert.Equal(expected[version], ((string)answer.Body["models"]![0]!["digest"]!, answer.Best()));
                 counts[version] = counts.GetValueOrDefault(version) + 1;
             }
             return counts;

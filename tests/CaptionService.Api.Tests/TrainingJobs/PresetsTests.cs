@@ -47,7 +47,7 @@ public sealed class PresetsTests(SharedFeatures features, ITestOutputHelper outp
         foreach ((string name, string id) in new[] { ("told", tutorial), ("samples", brief) })
         {
             Answer captioned = await Answer.To(service.Client, $"/captions?model={name}", new ByteArrayContent(Photos.Cat));
-            Assert.Equal(name, (string?)captioned.Body["model"]!["name"]);
+            Assert.Equal(name, (string?)captioned.Body["models"]![0]!["name"]);
             output.WriteLine($"{name}: {captioned.Best()}");
             Assert.Contains(id, (await Answer.Get(service.Client, $"/models/{name}")).Body.ToJsonString(), StringComparison.Ordinal);
         }
