@@ -6,7 +6,7 @@ using CaptionService.Captioning.Training;
 
 namespace CaptionService.Trainer;
 
-/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
+/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c>, <c>calibrate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
 public static class Program
 {
     private const string Usage = """
@@ -16,6 +16,9 @@ public static class Program
         CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--output RESULT.json] [--attached]
             Scores a model bundle on a split of the data set that the job file names.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
+        CaptionService.Trainer calibrate MODEL JOB.json [--out FOLDER] [--svg FILE]
+            Fits the confidence of a model bundle's captions to the development split that the job file names, and saves the bundle again.
+            --out: into another folder. --svg: also draws the reliability diagram.
         CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
             Looks through a data set in its canonical form and writes FOLDER/report.json.
             Takes broken photos out of the splits, and out of training what dev or test has too.
@@ -43,6 +46,7 @@ public static class Program
                 ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest, "--attached"] => Evaluation.Run(model, job, rest, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
+                ["calibrate", var model, var job, .. var rest] => Calibrator.Run(model, job, rest, progress, stop.Token),
                 ["inspect", var folder, .. var rest] => Inspection.Inspect.Run(folder, rest, progress, rest.Contains("--attached") ? Attached(stop) : stop.Token),
                 _ => throw new ValidationException(Usage),
             };
