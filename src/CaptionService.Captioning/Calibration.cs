@@ -34,7 +34,7 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
         RespectRequiredConstructorParameters = true,
     };
 
-    private readonly CaptionEvidence[] _evidence = [.. Features.Select(feature => CaptionEvidence.Find(feature.Name))];
+    private readonly CaptionEvidence[] _evidence = [.. Features.Select(feature => CaptionEvidence.Find(feature?.Name ?? ""))];
 
     /// <summary>Confidence of each hypothesis of a photo, 0..1 to four decimals.</summary>
     /// <param name="found">All hypotheses of its search, best first.</param>
@@ -84,8 +84,8 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
         CheckNumbers("fitted.right", 0, [calibration.Fitted.Right], 1);
         foreach (var check in (CalibrationCheck[])[calibration.Check, calibration.CrossCheck])
         {
-            if (check.Bins.Count > MaxListed || check.Coverage.Count > MaxListed)
-                throw Refused($"has more than {MaxListed} bins or thresholds");
+            if (check.Bins.Count > MaxListed || check.Coverage.Count > MaxListed || check.Bins.Contains(null!) || check.Coverage.Contains(null!))
+                throw Refused($"has more than {MaxListed} bins or thresholds, or empty ones");
             CheckNumbers("counts", 0, [check.Photos, check.Captions, .. check.Bins.Select(b => b.Count)]);
             CheckNumbers("check", 0,
             [

@@ -16,8 +16,8 @@ internal sealed class CaptionsOperation : IOperationFilter
               "width": 1024,
               "height": 768,
               "captions": [
-                { "rank": 1, "text": "A brown dog runs through the grass.", "logProbability": -6.42 },
-                { "rank": 2, "text": "A dog is running in a field.", "logProbability": -7.03 }
+                { "rank": 1, "text": "A brown dog runs through the grass.", "logProbability": -6.42, "confidence": 0.47 },
+                { "rank": 2, "text": "A dog is running in a field.", "logProbability": -7.03, "confidence": 0.41 }
               ]
             }
           ],
