@@ -53,7 +53,8 @@ public sealed record CaptionOptions
 /// <param name="Text">As a person writes it: capital first, full stop, where <see cref="CaptionOptions.Sentence"/> asks for that.</param>
 /// <param name="LogProbability">Natural logarithm of the caption's probability under the model, the end token included; not normalised by length.</param>
 /// <param name="Words">The words in order, as the model emitted them.</param>
-public sealed record Caption(string Text, double LogProbability, IReadOnlyList<CaptionWord> Words);
+/// <param name="Confidence">What <see cref="Calibration.Meaning"/> says, 0..1; null when the model has no calibration.</param>
+public sealed record Caption(string Text, double LogProbability, IReadOnlyList<CaptionWord> Words, double? Confidence = null);
 
 /// <summary>One word of a caption.</summary>
 /// <param name="Text">The word.</param>
@@ -82,6 +83,7 @@ public sealed class Captioner : IDisposable
     private readonly Vocabulary _vocabulary;
     private readonly Tokenizer _tokenizer;
     private readonly BeamSearchOptions _search;
+    private readonly Calibration? _calibration;
     private readonly Device _device;
 
     /// <summary>What the model says of itself.</summary>
@@ -102,11 +104,11 @@ public sealed class Captioner : IDisposable
     /// <summary>The encoder weights that come with the product.</summary>
     public static string DefaultEncoderPath { get; } = Path.Combine(DefaultModels, "vgg16", "encoder.safetensors");
 
-    private Captioner(ModelCard model, Vocabulary vocabulary, FrozenDecoder decoder, SharedEncoders.Share share, Device device)
+    private Captioner(ModelBundle bundle, FrozenDecoder decoder, SharedEncoders.Share share, Device device)
     {
-        (Model, _vocabulary, _decoder, _share, _encoder, _device) = (model, vocabulary, decoder, share, share.Encoder, device);
-        _tokenizer = Tokenizer.For(model.Language);
-        _search = BeamSearchOptions.For(_tokenizer, vocabulary);
+        (Model, _vocabulary, _calibration, _decoder, _share, _encoder, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, share, share.Encoder, device);
+        _tokenizer = Tokenizer.For(Model.Language);
+        _search = BeamSearchOptions.For(_tokenizer, _vocabulary);
     }
 
     /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
@@ -148,7 +150,7 @@ public sealed class Captioner : IDisposable
             if (decoder.SingleVector && !share.Encoder.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
             bundle.Decoder.to(device);
-            return new Captioner(bundle.Card, bundle.Vocabulary, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, device);
+            return new Captioner(bundle, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, device);
         }
         catch
         {
@@ -239,10 +241,12 @@ public sealed class Captioner : IDisposable
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)
     {
+        int width = Math.Max(options.BeamWidth, options.Count);
         var search = (_search with
         {
-            Width = Math.Max(options.BeamWidth, options.Count),
-            Count = options.Count,
+            Width = width,
+            // A confidence depends on what else was found, and not on how many captions were asked for; the first are the same.
+            Count = _calibration is null ? options.Count : width,
             MaxLength = options.MaxLength,
             MinLength = options.MinLength,
             LengthNormalization = options.LengthNormalization,
@@ -255,17 +259,22 @@ public sealed class Captioner : IDisposable
             attention?.Add(state.Attention!.cpu().data<float>().ToArray());
             return logP;
         }, _device);
-        return Array.ConvertAll(found, list => list.Select(h => Write(h, options.Sentence, attention)).ToArray());
+        double[][]? photos = _calibration is null ? null : Familiarity.LogMeans(features);
+        return [.. found.Select((list, photo) =>
+        {
+            double[]? confidences = _calibration?.Confidences(list, _calibration.Familiarity.Factor(photos![photo]));
+            return list.Take(options.Count).Select((h, rank) => Write(h, confidences?[rank], options.Sentence, attention)).ToArray();
+        })];
     }
 
-    private Caption Write(Hypothesis hypothesis, bool sentence, List<float[]>? attention)
+    private Caption Write(Hypothesis hypothesis, double? confidence, bool sentence, List<float[]>? attention)
     {
         string[] words = Array.ConvertAll(hypothesis.Words, _vocabulary.Display);
         return new Caption(_tokenizer.Detokenize(words, sentence), hypothesis.LogProbability,
         [
             .. words.Select((word, t) => new CaptionWord(word, Math.Exp(hypothesis.WordLogProbabilities[t]),
                 attention?[t].AsSpan(hypothesis.Rows[t] * Vgg16.Places, Vgg16.Places).ToArray())),
-        ]);
+        ], confidence);
     }
 
     /// <inheritdoc/>

@@ -34,25 +34,34 @@ public sealed record ModelCard
     /// <summary>Scores on the development split: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</summary>
     public IReadOnlyDictionary<string, double> Scores { get; init; } = new Dictionary<string, double>();
 
+    /// <summary>Why there is no calibration, as the trainer wrote it; null when there is one, or when the trainer did not try.</summary>
+    public string? Uncalibrated { get; init; }
+
     /// <summary>SHA-256 of each other file of the bundle, in hexadecimal.</summary>
     public IReadOnlyDictionary<string, string> Files { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Identity of the bundle: SHA-256 of <c>model.json</c>, which names every file's own.</summary>
     [JsonIgnore]
     public string Digest { get; init; } = "";
+
+    /// <summary>Why captions have no confidence; null when they have one.</summary>
+    [JsonIgnore]
+    public string? WhyNoConfidence => Files.ContainsKey(ModelBundle.CalibrationFile) ? null
+        : Uncalibrated ?? "The model was saved without a calibration; the trainer's calibrate verb makes one.";
 }
 
 /// <summary>
 /// A model on disk: a folder of <c>model.json</c>, <c>vocabulary.txt</c>, <c>decoder.safetensors</c> and, where the encoder was
-/// fine-tuned, <c>encoder.safetensors</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
+/// fine-tuned, <c>encoder.safetensors</c>, and, where its confidence was calibrated, <c>calibration.json</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
 /// </summary>
 public sealed class ModelBundle : IDisposable
 {
-    /// <summary>Largest <c>model.json</c>, in bytes.</summary>
+    /// <summary>Largest <c>model.json</c> and <c>calibration.json</c>, in bytes.</summary>
     public const int MaxJsonBytes = 1 << 20;
 
     /// <summary>The files of a bundle. The first three must be there.</summary>
-    public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors";
+    public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors",
+        CalibrationFile = "calibration.json";
 
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
@@ -74,9 +83,13 @@ public sealed class ModelBundle : IDisposable
     /// <summary>The bundle's own encoder weights, or null: it uses the shared ones.</summary>
     public string? EncoderPath { get; }
 
-    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath)
+    /// <summary>What gives its captions their confidence, or null: <see cref="ModelCard.WhyNoConfidence"/> says why.</summary>
+    public Calibration? Calibration { get; }
+
+    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath, Calibration? calibration)
     {
         Card = card;
+        Calibration = calibration;
         Vocabulary = vocabulary;
         Decoder = decoder;
         EncoderPath = encoderPath;
@@ -92,6 +105,7 @@ public sealed class ModelBundle : IDisposable
             var vocabulary = LoadVocabulary(Path.Combine(folder, VocabularyFile));
             if (vocabulary.Count != card.Decoder.VocabularySize)
                 throw new ModelBundleException($"{VocabularyFile} of '{card.Name}' has {vocabulary.Count} words, {CardFile} says {card.Decoder.VocabularySize}.");
+            var calibration = ReadCalibration(folder, card);
             CheckSize(card.Decoder, Path.Combine(folder, DecoderFile));
             var decoder = CaptionDecoder.Create(card.Decoder);
             try
@@ -104,7 +118,7 @@ public sealed class ModelBundle : IDisposable
                 throw;
             }
             decoder.eval();
-            return new ModelBundle(card, vocabulary, decoder, card.Files.ContainsKey(EncoderFile) ? Path.Combine(folder, EncoderFile) : null);
+            return new ModelBundle(card, vocabulary, decoder, card.Files.ContainsKey(EncoderFile) ? Path.Combine(folder, EncoderFile) : null, calibration);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException)
         {
@@ -124,8 +138,8 @@ public sealed class ModelBundle : IDisposable
         var card = ParseCard(File.ReadAllBytes(path));
         foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
         {
-            if (file is not (VocabularyFile or DecoderFile or EncoderFile) || !card.Files.TryGetValue(file, out string? expected))
-                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where there is one, {EncoderFile}; '{file}' does not fit.");
+            if (file is not (VocabularyFile or DecoderFile or EncoderFile or CalibrationFile) || !card.Files.TryGetValue(file, out string? expected))
+                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where they are there, {EncoderFile} and {CalibrationFile}; '{file}' does not fit.");
             string inside = Path.Combine(folder, file);
             if (!File.Exists(inside))
                 throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
@@ -134,6 +148,20 @@ public sealed class ModelBundle : IDisposable
                 throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
         }
         return card;
+    }
+
+    /// <summary>Reads the calibration of a bundle whose files were checked.</summary>
+    /// <returns>null when it has none.</returns>
+    /// <exception cref="ModelBundleException">It cannot be one.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static Calibration? ReadCalibration(string folder, ModelCard card)
+    {
+        if (!card.Files.ContainsKey(CalibrationFile))
+            return null;
+        var file = new FileInfo(Path.Combine(folder, CalibrationFile));
+        return file.Length <= MaxJsonBytes
+            ? Calibration.Parse(File.ReadAllBytes(file.FullName), card.Decoder)
+            : throw new ModelBundleException($"{CalibrationFile} is larger than {MaxJsonBytes} bytes.");
     }
 
     /// <summary>Reads the text of a <c>model.json</c>; the files it names are not looked at.</summary>
@@ -156,6 +184,8 @@ public sealed class ModelBundle : IDisposable
             throw new ModelBundleException($"{CardFile} gives no language.");
         if (card.Language.Length > 35 || !card.Language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
             throw new ModelBundleException($"The language in {CardFile} is no BCP 47 tag of at most 35 characters.");
+        if (card.Uncalibrated is { Length: > 1000 })
+            throw new ModelBundleException($"{CardFile} gives a reason of more than 1,000 characters for being uncalibrated.");
         card.Decoder.Check();
         return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
     }
@@ -184,10 +214,7 @@ public sealed class ModelBundle : IDisposable
     public static ModelCard Save(string folder, ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath = null)
     {
         CheckName(card.Name);
-        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        string temporary = $"{folder}.{Guid.NewGuid():N}.tmp";
-        Directory.CreateDirectory(temporary);
-        try
+        return Replace(folder, card with { Decoder = decoder.Options }, temporary =>
         {
             vocabulary.Save(Path.Combine(temporary, VocabularyFile));
             using (var scope = NewDisposeScope())
@@ -199,9 +226,38 @@ public sealed class ModelBundle : IDisposable
             }
             if (encoderPath is not null)
                 File.Copy(encoderPath, Path.Combine(temporary, EncoderFile));
+        });
+    }
+
+    /// <summary>Saves a bundle again with a calibration, or with the reason why it has none; every other file stays byte for byte.</summary>
+    /// <param name="from">The bundle.</param>
+    /// <param name="folder">Where to save it; may be the same.</param>
+    /// <param name="calibration">Its calibration, or null.</param>
+    /// <param name="uncalibrated">Why there is none; null when there is.</param>
+    /// <returns>The card as saved.</returns>
+    /// <exception cref="ModelBundleException">There is no whole bundle in <paramref name="from"/>.</exception>
+    public static ModelCard SaveCalibrated(string from, string folder, Calibration? calibration, string? uncalibrated)
+    {
+        var card = ReadCard(from);
+        return Replace(folder, card with { Uncalibrated = uncalibrated }, temporary =>
+        {
+            foreach (string file in card.Files.Keys.Where(file => file != CalibrationFile))
+                File.Copy(Path.Combine(from, file), Path.Combine(temporary, file));
+            if (calibration is not null)
+                File.WriteAllBytes(Path.Combine(temporary, CalibrationFile), calibration.ToJson());
+        });
+    }
+
+    private static ModelCard Replace(string folder, ModelCard card, Action<string> write)
+    {
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        string temporary = $"{folder}.{Guid.NewGuid():N}.tmp";
+        Directory.CreateDirectory(temporary);
+        try
+        {
+            write(temporary);
             card = card with
             {
-                Decoder = decoder.Options,
                 Files = Directory.GetFiles(temporary).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f)!, FileSha256),
             };
             byte[] json = JsonSerializer.SerializeToUtf8Bytes(card, s_json);

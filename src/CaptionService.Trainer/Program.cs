@@ -7,7 +7,7 @@ using CaptionService.Captioning.Training;
 
 namespace CaptionService.Trainer;
 
-/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
+/// <summary>The trainer: <c>train FOLDER</c>, <c>evaluate MODEL DATASET</c>, <c>calibrate MODEL DATASET</c> and <c>inspect FOLDER</c>.</summary>
 public static class Program
 {
     private const string Usage = """
@@ -18,6 +18,9 @@ public static class Program
             Scores a model bundle on a split of the data set that the job file names.
             --count: also how so many captions of a photo differ; --diversity: searched in as many groups.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
+        CaptionService.Trainer calibrate MODEL JOB.json [--out FOLDER] [--svg FILE]
+            Fits the confidence of a model bundle's captions to the development split that the job file names, and saves the bundle again.
+            --out: into another folder. --svg: also draws the reliability diagram.
         CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
             Looks through a data set in its canonical form and writes FOLDER/report.json.
             Takes broken photos out of the splits, and out of training what dev or test has too.
@@ -45,6 +48,7 @@ public static class Program
                 ["train", var folder, "--attached"] => Train(folder, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest, "--attached"] => Evaluation.Run(model, job, rest, progress, Attached(stop)),
                 ["evaluate", var model, var job, .. var rest] => Evaluation.Run(model, job, rest, progress, stop.Token),
+                ["calibrate", var model, var job, .. var rest] => Calibrator.Run(model, job, rest, progress, stop.Token),
                 ["inspect", var folder, .. var rest] => Inspection.Inspect.Run(folder, rest, progress, rest.Contains("--attached") ? Attached(stop) : stop.Token),
                 _ => throw new ValidationException(Usage),
             };

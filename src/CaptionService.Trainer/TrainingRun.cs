@@ -186,7 +186,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         if (at.Useless is { } why)
             throw new CollapsedException(why);
         ModelBundle.LoadWeights(decoder, Checkpoint.BestPath(folder, at.BestEpoch));
-        return ModelBundle.Save(Path.Combine(folder, "model"), new ModelCard
+        string model = Path.Combine(folder, "model");
+        ModelBundle.Save(model, new ModelCard
         {
             Name = job.Name,
             Version = job.Version,
@@ -204,6 +205,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
         }, vocabulary, decoder, baseModel?.EncoderPath);
+        return Calibrator.Apply(model, model, dataset, features, devFeatures, progress, stop).Card;
     }
 
     private void CheckBase(ModelCard? card, string encoder)

@@ -25,9 +25,10 @@ public sealed class CaptionsTests(Service service)
         Assert.Equal([1, 2, 3], captions.Select(caption => (int)caption!["rank"]!));
         Assert.All(captions, caption =>
         {
-            Assert.Equal(["rank", "language", "text", "logProbability"], caption!.AsObject().Select(property => property.Key));
+            Assert.Equal(["rank", "language", "text", "logProbability", "confidence"], caption!.AsObject().Select(property => property.Key));
             Assert.NotEmpty((string)caption["text"]!);
             Assert.True((double)caption["logProbability"]! < 0);
+            Assert.Equal(answer.Body["models"]![0]!["whyNoConfidence"] is null, caption["confidence"] is not null);
         });
         Assert.Equal(3, captions.Select(caption => (string?)caption!["text"]).Distinct().Count());
         JsonObject timings = answer.Body["timings"]!.AsObject();

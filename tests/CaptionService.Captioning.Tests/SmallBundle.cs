@@ -38,6 +38,20 @@ internal sealed class SmallBundle : IDisposable
         Card = ModelBundle.Save(Folder, Describe(Decoder, encoderSha256) with { Language = language, Name = name }, Words, Decoder);
     }
 
+    /// <summary>Saves it with a calibration; of photos all that matter is that none is unfamiliar.</summary>
+    public ModelCard Calibrate(Calibration? calibration = null) => ModelBundle.SaveCalibrated(Folder, Folder, calibration ?? Calibration(), null);
+
+    /// <summary>A calibration with round numbers.</summary>
+    public static Calibration Calibration(double farthest = 1e6)
+    {
+        var check = new CalibrationCheck(120, 600, 0.3, 0.02, 0.01, 0.05, 0.02, 0.04, 0.2, 0.7,
+            [new(300, 0.1, 0.12), new(300, 0.5, 0.48)], [new(0.5, 0.25, 0.6), new(0.9, 0, null)]);
+        return new Calibration(Captioning.Calibration.Meaning, new CalibratedSearch(5, 20, 0.7), -0.5,
+            [new("meanLogProbability", -2, 0.5, 1.5), new("words", 10, 4, -0.25), new("spread", 1, 0.5, 0.125)],
+            new FittedTo(240, 1200, 0.31), check, check with { Photos = 240 },
+            new Familiarity(50, [.. Enumerable.Repeat(-2.0, 512)], [.. Enumerable.Repeat(1.0, 512)], [farthest]));
+    }
+
     public string File(string name) => Path.Combine(Folder, name);
 
     public static CaptionDecoder Create(string architecture, int hidden = 32, int? vocabulary = null) => CaptionDecoder.Create(new DecoderOptions

@@ -20,10 +20,10 @@ internal sealed class CaptionsOperation : IOperationFilter
               "width": 1024,
               "height": 768,
               "captions": [
-                { "rank": 1, "language": "en", "text": "A brown dog runs through the grass.", "logProbability": -6.42 },
-                { "rank": 2, "language": "en", "text": "A dog is running in a field.", "logProbability": -7.03 },
-                { "rank": 1, "language": "de", "text": "Ein brauner Hund rennt über eine Wiese.", "logProbability": -6.81 },
-                { "rank": 2, "language": "de", "text": "Ein Hund läuft durch das Gras.", "logProbability": -7.25 }
+                { "rank": 1, "language": "en", "text": "A brown dog runs through the grass.", "logProbability": -6.42, "confidence": 0.47 },
+                { "rank": 2, "language": "en", "text": "A dog is running in a field.", "logProbability": -7.03, "confidence": 0.41 },
+                { "rank": 1, "language": "de", "text": "Ein brauner Hund rennt über eine Wiese.", "logProbability": -6.81, "confidence": 0.45 },
+                { "rank": 2, "language": "de", "text": "Ein Hund läuft durch das Gras.", "logProbability": -7.25, "confidence": 0.38 }
               ]
             }
           ],

@@ -87,7 +87,7 @@ internal static class ModelUpload
                 string name = entry.FullName.StartsWith(top, StringComparison.Ordinal) ? entry.FullName[top.Length..] : entry.FullName;
                 long most = name switch
                 {
-                    ModelBundle.CardFile => ModelBundle.MaxJsonBytes,
+                    ModelBundle.CardFile or ModelBundle.CalibrationFile => ModelBundle.MaxJsonBytes,
                     ModelBundle.VocabularyFile => MaxVocabularyBytes,
                     ModelBundle.DecoderFile or ModelBundle.EncoderFile => maxBytes,
                     _ => throw Refused($"'{Shorten(entry.FullName)}' has no place in a bundle."),

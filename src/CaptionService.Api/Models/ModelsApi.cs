@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Metrics;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
@@ -32,12 +33,13 @@ public static class ModelsApi
 
         models.MapGet("/{name}", Ok<ModelResponse> (string name, ModelRegistry registry) =>
                 TypedResults.Ok(ModelResponse.Of(registry.All.Where(model => model.Card.Name == registry.Find(name).Card.Name), registry)))
-            .WithName("GetModel").WithSummary("One model: its versions, sizes and scores")
+            .WithName("GetModel").WithSummary("One model: its versions, sizes, scores and calibration")
+            .WithDescription("`calibration` says what the captions' `confidence` means, what it is made of and how far it can be trusted, by captions of photos it was not fitted to.")
             .ProducesProblem(404);
 
         models.MapPost("/", Upload)
             .WithName(UploadName).WithSummary("Adds a version from a zip of a bundle")
-            .WithDescription("The zip holds `model.json`, `vocabulary.txt`, `decoder.safetensors` and, where the encoder was fine-tuned, `encoder.safetensors`, as the trainer writes them and "
+            .WithDescription("The zip holds `model.json`, `vocabulary.txt`, `decoder.safetensors` and, where they are there, `encoder.safetensors` (of a fine-tuned encoder) and `calibration.json`, as the trainer writes them and "
                 + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
                 + "the version the next of that name. It is not active until it is activated.")
             .ProducesProblem(400).ProducesProblem(408).ProducesProblem(413).ProducesProblem(422).ProducesProblem(503).ProducesProblem(507);
@@ -133,9 +135,12 @@ public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models);
 /// <param name="VocabularySize">Words it knows, four special ones included.</param>
 /// <param name="Scores">Scores on the development split: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</param>
 /// <param name="Training">How it was trained, as the trainer wrote it.</param>
+/// <param name="Calibration">Of its captions' confidence; null when it has none.</param>
+/// <param name="WhyNoConfidence">Why it has none; null when it has one.</param>
 /// <param name="Versions">All versions, the oldest first.</param>
 public sealed record ModelResponse(string Name, bool Default, int Version, string Digest, string Language, string Architecture, bool Attends, int VocabularySize,
-    IReadOnlyDictionary<string, double> Scores, IReadOnlyDictionary<string, JsonElement> Training, IReadOnlyList<ModelVersionResponse> Versions)
+    IReadOnlyDictionary<string, double> Scores, IReadOnlyDictionary<string, JsonElement> Training, CalibrationResponse? Calibration, string? WhyNoConfidence,
+    IReadOnlyList<ModelVersionResponse> Versions)
 {
     internal static ModelResponse Of(IEnumerable<RegisteredModel> versions, ModelRegistry registry)
     {
@@ -143,8 +148,58 @@ public sealed record ModelResponse(string Name, bool Default, int Version, strin
         RegisteredModel shown = all.FirstOrDefault(model => model.Active) ?? all[^1];
         ModelCard card = shown.Card;
         return new ModelResponse(card.Name, shown.Reference == registry.Default?.Reference, card.Version, card.Digest, card.Language, card.Decoder.Architecture,
-            card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training, [.. all.Select(ModelVersionResponse.Of)]);
+            card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training, CalibrationResponse.Of(shown), card.WhyNoConfidence, [.. all.Select(ModelVersionResponse.Of)]);
     }
+}
+
+/// <summary>How a model's captions get their confidence, and how far it can be trusted.</summary>
+/// <param name="Definition">What the confidence is the probability of.</param>
+/// <param name="Search">The search it was fitted at, with all hypotheses; other options shift it.</param>
+/// <param name="Features">What it weighs.</param>
+/// <param name="Fitted">What it was fitted to: the captions of the development split.</param>
+/// <param name="Check">Fitted to one half of the development split, checked on the other.</param>
+/// <param name="CrossCheck">The same both ways, over all its photos: each half checked with what was fitted to the other.</param>
+public sealed record CalibrationResponse(string Definition, CalibratedSearch Search, IReadOnlyList<WeightResponse> Features, FittedTo Fitted, CheckResponse Check, CheckResponse CrossCheck)
+{
+    internal static CalibrationResponse? Of(RegisteredModel model)
+    {
+        try
+        {
+            return ModelBundle.ReadCalibration(model.Folder, model.Card) is { } calibration
+                ? new CalibrationResponse(calibration.Definition, calibration.Search,
+                    [.. calibration.Features.Select(feature => new WeightResponse(feature.Name, CaptionEvidence.All.Single(known => known.Name == feature.Name).Meaning, feature.Weight))],
+                    calibration.Fitted, CheckResponse.Of(calibration.Check), CheckResponse.Of(calibration.CrossCheck))
+                : null;
+        }
+        catch (Exception broken) when (broken is IOException or UnauthorizedAccessException or ModelBundleException)
+        {
+            return null;        // deleted meanwhile, or broken on the disk, which its activation will say
+        }
+    }
+}
+
+/// <summary>Something that the confidence weighs.</summary>
+/// <param name="Name">Its name in <c>calibration.json</c>.</param>
+/// <param name="Meaning">What it is.</param>
+/// <param name="Weight">What one standard deviation more of it adds to the log-odds.</param>
+public sealed record WeightResponse(string Name, string Meaning, double Weight);
+
+/// <summary>Confidences against what was so.</summary>
+/// <param name="Photos">Photos.</param>
+/// <param name="Captions">The model's captions of them, of all ranks.</param>
+/// <param name="Right">Share of those that is as close as the median human caption, 0..1.</param>
+/// <param name="Ece">Expected calibration error over 15 bins of equal size, 0..1.</param>
+/// <param name="EceInterval">Its 95 % interval, low and high (bootstrap by photo; rather high, as resampling adds noise).</param>
+/// <param name="PerfectEce">What perfectly calibrated confidences would show on as many captions: were all captions right independently, and were those of a photo right or wrong together.</param>
+/// <param name="Brier">Mean squared error of the confidences.</param>
+/// <param name="Auroc">Probability that a right caption has a higher confidence than a wrong one; 0.5 is chance.</param>
+/// <param name="Bins">The bins: how many captions, their mean confidence, and the share of them that was right.</param>
+/// <param name="RiskCoverage">For each confidence: the share of captions that have it or more, and how many of those are right.</param>
+public sealed record CheckResponse(int Photos, int Captions, double Right, double Ece, double[] EceInterval, double[] PerfectEce, double Brier, double Auroc,
+    IReadOnlyList<ReliabilityBin> Bins, IReadOnlyList<CoverageRow> RiskCoverage)
+{
+    internal static CheckResponse Of(CalibrationCheck check) => new(check.Photos, check.Captions, check.Right, check.Ece, [check.EceLow, check.EceHigh],
+        [check.PerfectEce, check.PerfectEceTogether], check.Brier, check.Auroc, check.Bins, check.Coverage);
 }
 
 /// <summary>One version of a model.</summary>

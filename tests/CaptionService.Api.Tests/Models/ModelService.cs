@@ -76,9 +76,13 @@ public sealed class ModelService : IAsyncLifetime
     public static byte[] Small { get; } = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png"));
 
     /// <summary>The zip of a small bundle.</summary>
-    public static byte[] Bundle(int seed, string architecture = "top-down")
+    public static byte[] Bundle(int seed, string architecture = "top-down", bool calibrated = false)
     {
         using var bundle = new SmallBundle(architecture, seed);
+        if (calibrated)
+        {
+            bundle.Calibrate();
+        }
         return Zip(Files(bundle));
     }
 
@@ -105,5 +109,6 @@ public sealed class ModelService : IAsyncLifetime
     }
 
     private static (string, byte[])[] Files(SmallBundle bundle) =>
-        [.. ((string[])[ModelBundle.CardFile, ModelBundle.VocabularyFile, ModelBundle.DecoderFile]).Select(file => (file, File.ReadAllBytes(bundle.File(file))))];
+        [.. ((string[])[ModelBundle.CardFile, ModelBundle.VocabularyFile, ModelBundle.DecoderFile, ModelBundle.CalibrationFile])
+            .Where(file => File.Exists(bundle.File(file))).Select(file => (file, File.ReadAllBytes(bundle.File(file))))];
 }

@@ -111,6 +111,45 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
     }
 
     [Fact]
+    public async Task A_calibrated_model_gives_confidences_and_shows_what_they_are_worth_and_another_says_why_not()
+    {
+        await Reset();
+        Answer added = await service.Upload(ModelService.Bundle(14, calibrated: true));
+        Assert.True(added.Status == 201, added.Body.ToJsonString());
+        int version = (int)added.Body["version"]!;
+        Answer answer = await service.Caption($"?model=small@{version}&count=5");
+        Assert.Equal(5, answer.Captions().Count);
+        Assert.All(answer.Captions(), caption => Assert.InRange((double)caption!["confidence"]!, 0, 1));
+        Assert.Null(answer.Body["models"]![0]!["whyNoConfidence"]);
+
+        JsonNode model = (await Answer.Get(service.Client, "/models/small")).Body;
+        Assert.Equal(version, (int)model["version"]!);
+        Assert.Null(model["whyNoConfidence"]);
+        JsonNode calibration = model["calibration"]!;
+        Assert.Equal(Calibration.Meaning, (string?)calibration["definition"]);
+        Assert.Equal(["meanLogProbability", "words", "spread"], calibration["features"]!.AsArray().Select(feature => (string?)feature!["name"]));
+        Assert.All(calibration["features"]!.AsArray(), feature => Assert.NotEmpty((string)feature!["meaning"]!));
+        Assert.Equal((240, 120, 240), ((int)calibration["fitted"]!["photos"]!, (int)calibration["check"]!["photos"]!, (int)calibration["crossCheck"]!["photos"]!));
+        JsonNode check = calibration["check"]!;
+        Assert.Equal((0.02, 0.2, 0.7), ((double)check["ece"]!, (double)check["brier"]!, (double)check["auroc"]!));
+        Assert.Equal("[0.01,0.05]", check["eceInterval"]!.ToJsonString());
+        Assert.Equal("""[{"from":0.5,"coverage":0.25,"right":0.6},{"from":0.9,"coverage":0,"right":null}]""", check["riskCoverage"]!.ToJsonString());
+
+        using HttpResponseMessage zip = await service.Client.GetAsync($"/models/small/versions/{version}/download", Service.Cancellation);
+        Assert.Equal(201, (await service.Upload(await zip.Content.ReadAsByteArrayAsync(Service.Cancellation))).Status);
+        Assert.Equal(ModelBundle.FileSha256(Path.Combine(service.FolderOf("small", version), ModelBundle.CalibrationFile)),
+            ModelBundle.FileSha256(Path.Combine(service.FolderOf("small", version + 1), ModelBundle.CalibrationFile)));
+
+        var (plain, _) = await service.Add(15);
+        answer = await service.Caption($"?model=small@{plain}");
+        Assert.All(answer.Captions(), caption => Assert.True(caption!.AsObject().ContainsKey("confidence") && caption["confidence"] is null));
+        Assert.Contains("calibrate", (string)answer.Body["models"]![0]!["whyNoConfidence"]!, StringComparison.Ordinal);
+        model = (await Answer.Get(service.Client, "/models/small")).Body;
+        Assert.Null(model["calibration"]);
+        Assert.Contains("calibrate", (string)model["whyNoConfidence"]!, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_zip_of_the_folder_itself_is_taken_too() =>
         Assert.Equal(201, (await service.Upload(ModelService.Zip(ModelService.Files(8).Select(file => ("model/" + file.Name, file.Bytes))))).Status);
 
@@ -120,6 +159,7 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         { "stranger", "readme.txt" }, { "twice", "twice" }, { "link", "link" }, { "bomb", "larger than" }, { "changed", "SHA-256" }, { "no decoder", "decoder.safetensors" },
         { "too large sizes", "describes at least" }, { "no numbers", "not all numbers" }, { "bad name", "no model name" }, { "null", "model card" }, { "many", "far more files" },
         { "other encoder", "encoder weights" }, { "broken data", "broken" },
+        { "unknown calibration", "calibration.json" }, { "huge calibration", "larger than" },
     };
 
     [Theory]
@@ -299,6 +339,8 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
             "other encoder" => Edited("\"language\"", $"\"encoderSha256\": \"{new string('0', 64)}\", \"language\""),
             "many" => ModelService.Zip(Enumerable.Range(0, 2000).Select(i => ($"{i:00000000}", Array.Empty<byte>()))),
             "broken data" => BrokenData(zip),
+            "unknown calibration" => ModelService.Zip([.. files, (ModelBundle.CalibrationFile, "{}"u8.ToArray())]),
+            "huge calibration" => ModelService.Zip([.. files, (ModelBundle.CalibrationFile, new byte[ModelBundle.MaxJsonBytes + 1])]),
             "no numbers" => WithoutNumbers(),
             _ => throw new UnreachableException(what),
         };

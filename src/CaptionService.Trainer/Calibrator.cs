@@ -1,0 +1,228 @@
+using System.ComponentModel.DataAnnotations;
+using System.Security.Cryptography;
+using System.Text;
+using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Metrics;
+using CaptionService.Captioning.Training;
+using TorchSharp;
+
+namespace CaptionService.Trainer;
+
+/// <summary>
+/// Calibrates a model on its development split: captions each photo as the service does by default, sees which captions are as close
+/// to the human ones as the median human caption is to the others, and fits the confidence to that.
+/// </summary>
+/// <remarks>
+/// The photos fall into two halves by a digest of their names. A regression is fitted to each half and checked on the other; what
+/// the bundle gets is fitted to both, since twice the photos is half the error of its coefficients.
+/// </remarks>
+internal static class Calibrator
+{
+    /// <summary>Fewest development photos with two or more human captions.</summary>
+    internal const int MinPhotos = 200;
+
+    /// <summary>Fewest right captions, and fewest wrong ones, in each half.</summary>
+    internal const int MinOfEach = 20;
+
+    /// <summary>Fewest training photos for the familiarity.</summary>
+    internal const int MinTrainPhotos = 100;
+
+    private const int MaxTrainPhotos = 8000;            // more tell nothing new of 512 means
+    private const int Batch = 50;
+
+    private static readonly double[] s_thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+
+    /// <summary>One caption of a photo.</summary>
+    /// <param name="Photo">Which photo.</param>
+    /// <param name="First">Whether the photo is of the first half.</param>
+    /// <param name="Found">All hypotheses of the photo.</param>
+    /// <param name="Rank">Which of them it is, from 0.</param>
+    /// <param name="Right">Whether it is as close as the median human caption.</param>
+    internal sealed record Judged(int Photo, bool First, IReadOnlyList<Hypothesis> Found, int Rank, bool Right);
+
+    /// <summary>The <c>calibrate</c> verb.</summary>
+    public static int Run(string modelFolder, string jobFile, string[] options, Progress progress, CancellationToken stop)
+    {
+        string? svg = null;
+        string output = modelFolder;
+        for (int i = 0; i < options.Length; i += 2)
+        {
+            string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
+            switch (options[i])
+            {
+                case "--out": output = value; break;
+                case "--svg": svg = value; break;
+                default: throw new ValidationException($"Unknown option {options[i]}.");
+            }
+        }
+        var job = Program.ReadJob(jobFile);
+        string root = Path.GetDirectoryName(Path.GetFullPath(jobFile))!, cache = Path.Combine(root, job.Features);
+        var dataset = Dataset.Load(job.Data, root);
+        string encoder;
+        using (var bundle = ModelBundle.Load(modelFolder))
+        {
+            if (!string.Equals(bundle.Card.Language.Split('-')[0], job.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
+                throw new DatasetException($"The model writes '{bundle.Card.Language}', the captions are '{job.Language}'.");
+            encoder = bundle.EncoderPath ?? Captioner.DefaultEncoderPath;
+        }
+        using var train = FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: false, progress, stop);
+        using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, mirrored: false, progress, stop);
+        var (card, calibration) = Apply(modelFolder, output, dataset, train, dev, progress, stop);
+        if (calibration is null)
+        {
+            Console.WriteLine($"{card.Name}: no calibration. {card.Uncalibrated}");
+            return TrainerExit.Succeeded;
+        }
+        if (svg is not null)
+            File.WriteAllText(svg, ReliabilityDiagram.Draw($"{card.Name} {card.Version}", calibration.Check));
+        Console.WriteLine($"{card.Name}@{card.Version}, digest {card.Digest}");
+        foreach (var (name, check) in new[] { ("other half", calibration.Check), ("both halves, crosswise", calibration.CrossCheck) })
+        {
+            Console.WriteLine(FormattableString.Invariant($"{name}: {check.Photos} photos, {check.Captions} captions, {100 * check.Right:F1} % right; ECE {check.Ece:F4} [{check.EceLow:F4}, {check.EceHigh:F4}], perfect confidences show {check.PerfectEce:F4} to {check.PerfectEceTogether:F4}; Brier {check.Brier:F4}; AUROC {check.Auroc:F3}"));
+            foreach (var row in check.Coverage.Where(row => row.Right is not null))
+                Console.WriteLine(FormattableString.Invariant($"  {row.From:F1} or more: {100 * row.Coverage,5:F1} % of the captions, {100 * row.Right:F1} % of them right"));
+        }
+        return TrainerExit.Succeeded;
+    }
+
+    /// <summary>Calibrates a saved bundle and saves it again, with the calibration or with the reason why it has none.</summary>
+    /// <param name="from">The bundle.</param>
+    /// <param name="folder">Where to save it; may be the same.</param>
+    /// <param name="dataset">What it was trained on.</param>
+    /// <param name="train">Features of the training photos.</param>
+    /// <param name="dev">Features of the development photos.</param>
+    /// <param name="progress">Told of each batch.</param>
+    /// <param name="stop">Ends it after the batch under way.</param>
+    public static (ModelCard Card, Calibration? Calibration) Apply(string from, string folder, Dataset dataset, FeatureSource train, FeatureSource dev, Progress progress, CancellationToken stop)
+    {
+        Calibration? calibration = null;
+        string? why = TooFew(dataset);
+        if (why is null)
+        {
+            using var bundle = ModelBundle.Load(from);
+            (calibration, why) = Calibrate(bundle, dataset, train, dev, progress, stop);
+        }
+        progress.Say(why is null ? FormattableString.Invariant($"calibrated: ECE {calibration!.Check.Ece:F3} on the other half, AUROC {calibration.Check.Auroc:F2}") : $"not calibrated: {why}");
+        return (ModelBundle.SaveCalibrated(from, folder, calibration, why), calibration);
+    }
+
+    private static string? TooFew(Dataset dataset)
+    {
+        int photos = dataset.Dev.Count(photo => photo.Captions.Count >= 2);
+        return photos < MinPhotos ? $"A calibration needs {MinPhotos} development photos with two or more human captions each; there are {photos}."
+            : dataset.Train.Count < MinTrainPhotos ? $"A calibration needs {MinTrainPhotos} training photos to know which photos are familiar; there are {dataset.Train.Count}."
+            : null;
+    }
+
+    private static (Calibration?, string?) Calibrate(ModelBundle bundle, Dataset dataset, FeatureSource train, FeatureSource dev, Progress progress, CancellationToken stop)
+    {
+        int step = (dataset.Train.Count + MaxTrainPhotos - 1) / MaxTrainPhotos;
+        var familiarity = Familiarity.Learn(LogMeans(train, [.. Enumerable.Range(0, dataset.Train.Count).Where(i => i % step == 0)], stop));
+        double[] factors = [.. LogMeans(dev, [.. Enumerable.Range(0, dataset.Dev.Count)], stop).Select(familiarity.Factor)];
+        var tokenizer = Tokenizer.For(bundle.Card.Language);
+        var options = new CaptionOptions();
+        var search = BeamSearchOptions.For(tokenizer, bundle.Vocabulary) with { Width = options.BeamWidth, Count = options.BeamWidth, MaxLength = options.MaxLength, LengthNormalization = options.LengthNormalization };
+        var captions = Judge(bundle, dataset, dev, tokenizer, search, progress, stop);
+        foreach (bool first in (bool[])[true, false])
+        {
+            int right = captions.Count(c => c.First == first && c.Right), wrong = captions.Count(c => c.First == first && !c.Right);
+            if (Math.Min(right, wrong) < MinOfEach)
+                return (null, $"A calibration needs {MinOfEach} captions as close as the median human one, and {MinOfEach} that are not, in each half of the development split; one has {right} and {wrong}.");
+        }
+        return (Fit(captions, factors, familiarity, new CalibratedSearch(search.Width, search.MaxLength, search.LengthNormalization)), null);
+    }
+
+    /// <summary>Fits and checks.</summary>
+    /// <param name="captions">Both halves, with right and wrong captions in each.</param>
+    /// <param name="factors">Each photo's familiarity.</param>
+    /// <param name="familiarity">What they come from.</param>
+    /// <param name="search">What the captions come from.</param>
+    internal static Calibration Fit(IReadOnlyList<Judged> captions, double[] factors, Familiarity familiarity, CalibratedSearch search)
+    {
+        Judged[] first = [.. captions.Where(c => c.First)], second = [.. captions.Where(c => !c.First)];
+        var ofFirst = Regress(first);
+        Prediction[] onSecond = Predict(ofFirst, second), onFirst = Predict(Regress(second), first);
+        return Regress(captions) with { Check = Checked(onSecond), CrossCheck = Checked([.. onFirst, .. onSecond]) };
+
+        Prediction[] Predict(Calibration calibration, Judged[] some) =>
+            [.. some.Select(c => new Prediction(c.Photo, calibration.Confidences(c.Found, factors[c.Photo])[c.Rank], c.Right))];
+
+        Calibration Regress(IReadOnlyList<Judged> some)
+        {
+            var features = CaptionEvidence.All.Select(evidence =>
+            {
+                double[] values = [.. some.Select(c => evidence.Of(c.Found, c.Rank))];
+                double mean = values.Average();
+                return (Values: values, Mean: mean, Deviation: Math.Max(1e-3, Math.Sqrt(values.Average(v => (v - mean) * (v - mean)))));
+            }).ToArray();
+            double[][] rows = [.. some.Select((_, row) => Array.ConvertAll(features, f => (f.Values[row] - f.Mean) / f.Deviation))];
+            var (intercept, weights) = LogisticRegression.Fit(rows, [.. some.Select(c => c.Right)]);
+            return new Calibration(Calibration.Meaning, search, Math.Round(intercept, 5),
+                [.. CaptionEvidence.All.Select((evidence, i) => new CalibratedFeature(evidence.Name, Math.Round(features[i].Mean, 5), Math.Round(features[i].Deviation, 5), Math.Round(weights[i], 5)))],
+                new FittedTo(some.Select(c => c.Photo).Distinct().Count(), some.Count, Math.Round(some.Average(c => c.Right ? 1.0 : 0), 4)), null!, null!, familiarity);
+        }
+    }
+
+    private static CalibrationCheck Checked(Prediction[] predictions)
+    {
+        var (low, high) = Reliability.EceInterval(predictions);
+        return new CalibrationCheck(predictions.Select(p => p.Group).Distinct().Count(), predictions.Length, Rounded(predictions.Average(p => p.Right ? 1.0 : 0)),
+            Rounded(Reliability.Ece(predictions)), Rounded(low), Rounded(high), Rounded(Reliability.PerfectEce(predictions, together: false)), Rounded(Reliability.PerfectEce(predictions, together: true)),
+            Rounded(Reliability.Brier(predictions)), Rounded(Reliability.Auroc(predictions)),
+            [.. Reliability.Bins(predictions).Select(bin => new ReliabilityBin(bin.Count, Rounded(bin.Confidence), Rounded(bin.Right)))],
+            [.. Reliability.Coverage(predictions, s_thresholds).Select(row => new CoverageRow(row.From, Rounded(row.Coverage), row.Right is { } right ? Rounded(right) : null))]);
+
+        static double Rounded(double value) => Math.Round(value, 4);
+    }
+
+    private static List<Judged> Judge(ModelBundle bundle, Dataset dataset, FeatureSource dev, Tokenizer tokenizer, BeamSearchOptions search, Progress progress, CancellationToken stop)
+    {
+        string[][][] references = [.. dataset.Dev.Select(photo => photo.Captions.Select(caption => tokenizer.Tokenize(caption).ToArray()).ToArray())];
+        var cider = new Cider<string>(references);
+        int[] photos = [.. Enumerable.Range(0, references.Length).Where(photo => references[photo].Length >= 2)];
+        bundle.Decoder.to(TorchRuntime.Device);
+        using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
+        var judged = new List<Judged>(photos.Length * search.Count);
+        progress.Begin("calibration", photos.Length);
+        foreach (int[] rows in photos.Chunk(Batch))
+        {
+            stop.ThrowIfCancellationRequested();
+            using var features = dev.Rows(rows);
+            using var onDevice = features.to(TorchRuntime.Device);
+            using var state = frozen.Start(onDevice);
+            var found = BeamSearch.Search(rows.Length, search, state.Step, TorchRuntime.Device);
+            for (int i = 0; i < rows.Length; i++)
+            {
+                double needed = MedianHuman(cider, references[rows[i]]);
+                bool first = InFirstHalf(dataset.Dev[rows[i]].Name);
+                judged.AddRange(found[i].Select((hypothesis, rank) => new Judged(rows[i], first, found[i], rank,
+                    cider.Score([.. hypothesis.Words.Select(id => bundle.Vocabulary.Display(id).ToLowerInvariant())], references[rows[i]]) >= needed)));
+            }
+            progress.Advance(rows.Length);
+        }
+        return judged;
+    }
+
+    /// <summary>How close the median human caption is to the others: of each its CIDEr-D against the rest, of those the median.</summary>
+    internal static double MedianHuman(Cider<string> cider, string[][] captions)
+    {
+        double[] scores = [.. captions.Select((caption, i) => cider.Score(caption, [.. captions[..i], .. captions[(i + 1)..]])).Order()];
+        return (scores[(scores.Length - 1) / 2] + scores[scores.Length / 2]) / 2;
+    }
+
+    /// <summary>The half of a photo: always the same for the same name.</summary>
+    internal static bool InFirstHalf(string name) => SHA256.HashData(Encoding.UTF8.GetBytes(name))[0] % 2 == 0;
+
+    private static List<double[]> LogMeans(FeatureSource features, int[] rows, CancellationToken stop)
+    {
+        var result = new List<double[]>(rows.Length);
+        foreach (int[] some in rows.Chunk(Batch))
+        {
+            stop.ThrowIfCancellationRequested();
+            using var photos = features.Rows(some);
+            result.AddRange(Familiarity.LogMeans(photos));
+        }
+        return result;
+    }
+}
