@@ -3,7 +3,9 @@ using System.Net.Sockets;
 using CaptionService.Captioning.Training;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;
+using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -91,6 +93,7 @@ public static partial class StorageApi
                     // Readers and the writer do not wait for each other. The setting stays in the file.
                     await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL", cancellationToken);
                 }
+                await using IAsyncDisposable? turn = await Turn(db, cancellationToken);
                 await db.Database.MigrateAsync(cancellationToken);
                 foreach (IEntityType rows in db.Model.GetEntityTypes().Where(type => type.FindProperty(CaptionDb.StorageColumn) is not null))
                 {
@@ -105,6 +108,27 @@ public static partial class StorageApi
                 Log.CannotOpen(logger, storage.Folder, storage.Database, why);
                 throw new StorageException(why, failure);
             }
+        }
+
+        // Servers that start at once bring the schema up to date one after the other: Entity Framework's own lock is of one migration only.
+        private async Task<IAsyncDisposable?> Turn(CaptionDb db, CancellationToken cancellation)
+        {
+            if (!db.Database.IsNpgsql())
+            {
+                return null;
+            }
+            var database = db.GetService<IRelationalDatabaseCreator>();
+            if (!await database.ExistsAsync(cancellation))
+            {
+                await database.CreateAsync(cancellation);
+            }
+            // Held until its connection closes: one of its own, not kept in the pool.
+            var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(configuration.GetConnectionString(StorageOptions.PostgresConnection)) { Pooling = false }.ToString());
+            await connection.OpenAsync(cancellation);
+            await using NpgsqlCommand wait = connection.CreateCommand();
+            wait.CommandText = "SELECT pg_advisory_lock(hashtext('CaptionService schema'))";
+            await wait.ExecuteNonQueryAsync(cancellation);
+            return connection;
         }
 
         public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

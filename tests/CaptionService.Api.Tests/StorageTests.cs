@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using CaptionService.Api.Tests.TrainingJobs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -6,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace CaptionService.Api.Tests;
 
 /// <summary>The database at start, and when it fails.</summary>
-public sealed class StorageTests : IDisposable
+public sealed class StorageTests(Databases databases) : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("captionservice-").FullName;
 
@@ -20,6 +21,40 @@ public sealed class StorageTests : IDisposable
         Assert.Equal("wal", await db.Database.SqlQueryRaw<string>("SELECT journal_mode AS Value FROM pragma_journal_mode").SingleAsync(Service.Cancellation));
         Assert.Empty(await db.TrainingJobs.ToListAsync(Service.Cancellation));
         Assert.True(Directory.Exists(Path.Combine(factory.Storage, "jobs")));
+    }
+
+    [Theory]
+    [MemberData(nameof(Databases.Kinds), MemberType = typeof(Databases))]
+    public async Task What_was_there_before_rows_were_of_a_folder_is_the_folders_that_finds_it(string kind)
+    {
+        Dictionary<string, string> database = await databases.Fresh(kind);
+        await using var factory = new ServiceFactory(host =>
+        {
+            foreach ((string name, string value) in database)
+            {
+                host.UseSetting(name, value);
+            }
+        });
+        await using (CaptionDb old = Databases.Open(database, factory.Storage))
+        {
+            await old.Database.MigrateAsync("InitialCreate", Service.Cancellation);
+            await old.Database.ExecuteSqlRawAsync("""
+                INSERT INTO "Datasets" ("Id", "Name", "Language", "Status", "CreatedAt", "Photos", "Captions", "TrainPhotos", "DevPhotos", "Bytes") VALUES ('abcdefghijkl', 'old', 'en', 'ready', 1, 2, 3, 1, 1, 4);
+                INSERT INTO "IdempotencyKeys" ("Key", "BodyDigest", "CreatedAt") VALUES ('key', 'digest', 1);
+                """, Service.Cancellation);
+        }
+
+        using HttpClient client = await factory.Start(ready: false);
+
+        Assert.Equal("old", (string?)(await Answer.Get(client, "/datasets/abcdefghijkl")).Body["name"]);
+        await using CaptionDb db = Databases.Open(database, factory.Storage);
+        Assert.Equal("key", Assert.Single(await db.IdempotencyKeys.ToListAsync(Service.Cancellation)).Key);
+        await using CaptionDb other = Databases.Open(database, Path.Combine(_folder, "other"));
+        if (kind == "postgres")
+        {
+            Assert.Empty(await other.Datasets.ToListAsync(Service.Cancellation));
+            Assert.Empty(await other.IdempotencyKeys.ToListAsync(Service.Cancellation));
+        }
     }
 
     [Fact]

@@ -29,6 +29,24 @@ public sealed class FenceTests(SharedFeatures features)
     }
 
     [Fact]
+    public void What_a_killed_attempt_left_half_written_goes_and_nothing_else()
+    {
+        using var job = new JobFolder(features.Folder);
+        string[] before = Directory.GetFileSystemEntries(job.Folder);
+        // The last two are the server's, who may write them for the next attempt.
+        string[] files = ["checkpoint.safetensors.tmp", "best-3.safetensors.tmp", "result.json.0123.tmp", "best-2.safetensors", "job.json.tmp", "attempt.tmp"];
+        foreach (string file in files)
+            File.WriteAllText(job.File(file), "half");
+        foreach (string folder in new[] { "model.0123.tmp", "model.4567.old", "model" })
+            File.WriteAllText(Path.Combine(Directory.CreateDirectory(job.File(folder)).FullName, "model.json"), "{}");
+
+        using (var fence = Fence.Enter(job.Folder, 1, CancellationToken.None))
+            fence.Clean();
+
+        Assert.Equal(before.Concat(new[] { "best-2.safetensors", "job.json.tmp", "attempt.tmp", "model", "lock" }.Select(job.File)).Order(), Directory.GetFileSystemEntries(job.Folder).Order());
+    }
+
+    [Fact]
     public async Task A_later_attempt_waits_until_the_one_before_has_left()
     {
         using var job = new JobFolder(features.Folder);

@@ -2,12 +2,12 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Tests.TrainingJobs;
 using CaptionService.Api.TrainingJobs;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Tests.Datasets;
 
@@ -222,32 +222,25 @@ public sealed class DatasetsTests(DatasetService service)
     [Fact]
     public async Task What_an_earlier_server_was_interrupted_in_is_taken_up()
     {
-        await using var first = new ServiceFactory(Without);
-        using HttpClient client = await first.Start(ready: false);
-        var databases = first.Services.GetRequiredService<IDbContextFactory<CaptionDb>>();
-        var storage = first.Services.GetRequiredService<IOptions<StorageOptions>>().Value;
-        string unknown = Path.Combine(storage.Datasets, Ids.New()), id = Ids.New();
+        await using var factory = new ServiceFactory(Without);
+        string datasets = Path.Combine(factory.Storage, "datasets"), unknown = Path.Combine(datasets, Ids.New()), id = Ids.New();
         Directory.CreateDirectory(unknown);
 
         // As it is when the server stops between the answer and the inspection.
-        string canonical = Path.Combine(storage.Datasets, id);
+        string canonical = Path.Combine(datasets, id);
         var raw = new RawFiles();
         string files = Directory.CreateTempSubdirectory("raw-").FullName;
         new Unpacker(files, new DatasetsOptions(), raw).Unpack(await Written(Path.Combine(files, "set.zip"), Made.Zip(Made.Files)), "set.zip", Service.Cancellation);
         await new CanonicalForm(raw, "en", new DatasetsOptions()).Write(canonical, Service.Cancellation);
         Directory.Delete(files, recursive: true);
-        await using (CaptionDb db = await databases.CreateDbContextAsync(Service.Cancellation))
+        await using (CaptionDb db = Databases.Open([], factory.Storage))
         {
+            await db.Database.MigrateAsync(Service.Cancellation);
             db.Datasets.Add(new Dataset { Id = id, Name = "left", Language = "en", Status = "checking", CreatedAt = DateTimeOffset.UnixEpoch });
             await db.SaveChangesAsync(Service.Cancellation);
         }
 
-        await using var second = new ServiceFactory(host =>
-        {
-            Without(host);
-            host.UseSetting("Storage:Folder", first.Storage);
-        });
-        using HttpClient again = await second.Start(ready: false);
+        using HttpClient again = await factory.Start(ready: false);
         JsonNode dataset;
         do
         {

@@ -11,8 +11,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace CaptionService.Api.Tests.Models;
 
-/// <summary>Evaluations by the real trainer, over a data set made from the samples.</summary>
-public sealed class EvaluationsTests(ModelService service) : IClassFixture<ModelService>
+public sealed class EvaluationsOnSqliteTests(ModelServiceOnSqlite service) : EvaluationsTests(service), IClassFixture<ModelServiceOnSqlite>;
+
+public sealed class EvaluationsOnPostgresTests(ModelServiceOnPostgres service) : EvaluationsTests(service), IClassFixture<ModelServiceOnPostgres>;
+
+/// <summary>Evaluations by the real trainer, over a data set made from the samples, on both databases.</summary>
+public abstract class EvaluationsTests(ModelService service)
 {
     private static readonly Dictionary<string, string[]> Captions = new()
     {

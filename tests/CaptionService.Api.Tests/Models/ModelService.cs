@@ -2,6 +2,7 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Tests.TrainingJobs;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Tests;
 using Microsoft.AspNetCore.TestHost;
@@ -9,25 +10,69 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace CaptionService.Api.Tests.Models;
 
+/// <summary>Over an embedded database.</summary>
+public sealed class ModelServiceOnSqlite(Databases databases) : ModelService("sqlite", databases);
+
+/// <summary>Over PostgreSQL.</summary>
+public sealed class ModelServiceOnPostgres(Databases databases) : ModelService("postgres", databases);
+
 /// <summary>A service that keeps no model loaded but the active ones, takes bundles of 1 MB, and whose models can be held up.</summary>
-public sealed class ModelService : IAsyncLifetime
+public abstract class ModelService(string kind, Databases databases) : IAsyncLifetime
 {
     private volatile Func<CaptionBatch, CaptionBatch> _between = caption => caption;
 
-    public ModelService() => Factory = new ServiceFactory(host =>
+    private ServiceFactory? _factory;
+    private HttpClient? _client;
+    private string? _missing;
+
+    /// <summary>Skips the test that asks for it where there is no such database.</summary>
+    public ServiceFactory Factory
     {
-        host.UseSetting("Models:KeepLoaded", "0");
-        host.UseSetting("Models:MaxUploadBytes", "1000000");
-        host.ConfigureTestServices(services => services.AddSingleton<CaptionBatchWrapper>(caption => jobs => _between(caption)(jobs)));
-    });
+        get
+        {
+            Assert.SkipWhen(_missing is not null, _missing ?? "");
+            return _factory!;
+        }
+    }
 
-    public ServiceFactory Factory { get; }
+    public HttpClient Client
+    {
+        get
+        {
+            Assert.SkipWhen(_missing is not null, _missing ?? "");
+            return _client!;
+        }
+    }
 
-    public HttpClient Client { get; private set; } = null!;
+    public async ValueTask InitializeAsync()
+    {
+        _missing = await databases.Missing(kind);
+        if (_missing is not null)
+        {
+            return;
+        }
+        Dictionary<string, string> database = await databases.Fresh(kind);
+        _factory = new ServiceFactory(host =>
+        {
+            foreach ((string name, string value) in database)
+            {
+                host.UseSetting(name, value);
+            }
+            host.UseSetting("Models:KeepLoaded", "0");
+            host.UseSetting("Models:MaxUploadBytes", "1000000");
+            host.ConfigureTestServices(services => services.AddSingleton<CaptionBatchWrapper>(caption => jobs => _between(caption)(jobs)));
+        });
+        _client = await _factory.Start(ready: true);
+    }
 
-    public async ValueTask InitializeAsync() => Client = await Factory.Start(ready: true);
-
-    public async ValueTask DisposeAsync() => await Factory.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        if (_factory is not null)
+        {
+            await _factory.DisposeAsync();
+        }
+    }
 
     /// <summary>Puts something between the worker and the model; null takes it away.</summary>
     public void Between(Func<CaptionBatch, CaptionBatch>? between) => _between = between ?? (caption => caption);

@@ -2,13 +2,20 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
+using CaptionService.Api.Captions;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Tests;
+using Microsoft.Extensions.DependencyInjection;
 using TorchSharp;
 
 namespace CaptionService.Api.Tests.Models;
 
-public sealed class ModelsTests(ModelService service) : IClassFixture<ModelService>
+public sealed class ModelsOnSqliteTests(ModelServiceOnSqlite service) : ModelsTests(service), IClassFixture<ModelServiceOnSqlite>;
+
+public sealed class ModelsOnPostgresTests(ModelServiceOnPostgres service) : ModelsTests(service), IClassFixture<ModelServiceOnPostgres>;
+
+/// <summary>The registry, on both databases.</summary>
+public abstract class ModelsTests(ModelService service)
 {
     private const string Shipped = "flickr8k-en";
 
@@ -225,7 +232,10 @@ public sealed class ModelsTests(ModelService service) : IClassFixture<ModelServi
         Task<Answer> running = service.Caption();
         await entered.Task;
         Task<Answer> waiting = service.Caption();
-        await Task.Delay(200, Service.Cancellation);        // it is in the queue by now
+        while (service.Factory.Services.GetRequiredService<CaptionQueue>().Length == 0)
+        {
+            await Task.Delay(5, Service.Cancellation);
+        }
 
         Answer activated = await service.Activate("small", version);      // while the worker is busy
         Task<Answer> later = service.Caption();

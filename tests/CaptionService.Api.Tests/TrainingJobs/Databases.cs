@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using CaptionService.Api.Tests.TrainingJobs;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 [assembly: AssemblyFixture(typeof(Databases))]
@@ -17,6 +19,24 @@ public sealed class Databases : IAsyncDisposable
     private Process? _server;
     private int _port, _count;
 
+    /// <summary>Why a kind cannot be had here; null where it can.</summary>
+    public async Task<string?> Missing(string kind)
+    {
+        await _turn.WaitAsync(Service.Cancellation);
+        try
+        {
+            if (kind == "postgres" && _server is null && _why is null)
+            {
+                await Start();
+            }
+            return kind == "postgres" ? _why : null;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
     /// <summary>Settings that give a service a fresh database; skips the test where there is no PostgreSQL.</summary>
     public async Task<Dictionary<string, string>> Fresh(string kind)
     {
@@ -24,14 +44,11 @@ public sealed class Databases : IAsyncDisposable
         {
             return [];
         }
+        string? missing = await Missing(kind);
+        Assert.SkipWhen(missing is not null, missing ?? "");
         await _turn.WaitAsync(Service.Cancellation);
         try
         {
-            if (_server is null && _why is null)
-            {
-                await Start();
-            }
-            Assert.SkipWhen(_why is not null, _why ?? "");
             string name = $"test{++_count}";
             await using var connection = new NpgsqlConnection(Connection("postgres"));
             await connection.OpenAsync(Service.Cancellation);
@@ -53,7 +70,7 @@ public sealed class Databases : IAsyncDisposable
         _ = settings.TryGetValue("ConnectionStrings:Postgres", out string? postgres)
             ? options.UseNpgsql(postgres)
             : options.UseSqlite($"Data Source={Path.Combine(storage, "captionservice.db")};Pooling=False");
-        return new CaptionDb(options.Options);
+        return new CaptionDb(options.Options, new DataFolder(Options.Create(new StorageOptions { Folder = storage }), NullLogger<DataFolder>.Instance));
     }
 
     private string Connection(string database) => $"Host=127.0.0.1;Port={_port};Username=test;Database={database};Maximum Pool Size=10";

@@ -25,6 +25,9 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         using (Process trainer = Process.GetProcessById(service.Trainers().Single()))
         {
             Assert.Equal("1", Nice(trainer.Id));
+            string[] environment = (await File.ReadAllTextAsync($"/proc/{trainer.Id}/environ", Service.Cancellation)).Split('\0');
+            Assert.Contains("CUDA_VISIBLE_DEVICES=0", environment);
+            Assert.Contains("PYTORCH_ALLOC_CONF=per_process_memory_fraction:0.5", environment);
             trainer.Kill();
         }
         await service.Further(broken, attempt: 2);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Runtime.InteropServices;
@@ -16,6 +17,9 @@ public sealed class SharedFeatures : IDisposable
 {
     public string Folder { get; } = Directory.CreateTempSubdirectory("captionservice-features-").FullName;
 
+    /// <summary>Has whoever opens features from now on wait: as if another process encoded the photos.</summary>
+    public IDisposable[] Hold() => [.. Directory.GetFiles(Folder, "*.lock").Select(file => new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None))];
+
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 }
 
@@ -24,18 +28,36 @@ public sealed class TrainingService : IAsyncDisposable
 {
     private readonly Dictionary<string, string> _settings;
     private readonly ITestOutputHelper _output;
+    private readonly bool _beside;
+    private readonly ConcurrentQueue<string> _said = [];
     private Process? _process;
 
-    public string Storage { get; } = Directory.CreateTempSubdirectory("captionservice-").FullName;
+    public string Storage { get; }
 
     public HttpClient Client { get; private set; } = null!;
 
-    public TrainingService(Dictionary<string, string> database, SharedFeatures features, ITestOutputHelper output)
+    /// <param name="database">And other settings.</param>
+    /// <param name="features">All services' features.</param>
+    /// <param name="output">What the service says.</param>
+    /// <param name="storage">The folder of another service, which removes it; null: one of its own.</param>
+    public TrainingService(Dictionary<string, string> database, SharedFeatures features, ITestOutputHelper output, string? storage = null)
     {
-        _settings = new(database) { ["Storage:Folder"] = Storage, ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30", ["Training:Niceness"] = "1" };
+        _beside = storage is not null;
+        Storage = storage ?? Directory.CreateTempSubdirectory("captionservice-").FullName;
+        _settings = new Dictionary<string, string>
+        {
+            ["Storage:Folder"] = Storage, ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30",
+            ["Training:Niceness"] = "1", ["Training:CudaDevices"] = "0", ["Training:CudaMemoryFraction"] = "0.5",
+        }.Concat(database).ToDictionary();
         _output = output;
-        Directory.CreateSymbolicLink(Path.Combine(Storage, "features"), features.Folder);
+        if (!_beside)
+        {
+            Directory.CreateSymbolicLink(Path.Combine(Storage, "features"), features.Folder);
+        }
     }
+
+    /// <summary>What its log says, but of requests.</summary>
+    public IEnumerable<string> Said => _said;
 
     /// <summary>Starts it; its port is new each time.</summary>
     public async Task Start()
@@ -55,9 +77,10 @@ public sealed class TrainingService : IAsyncDisposable
             {
                 listening.TrySetResult((string)JsonNode.Parse(line.Data)!["address"]!);
             }
-            else if (!line.Data.Contains("\"Method\"", StringComparison.Ordinal))
+            else if (!line.Data.Contains("\"RequestMethod\"", StringComparison.Ordinal))
             {
                 _output.WriteLine(line.Data);
+                _said.Enqueue(line.Data);
             }
         };
         _process.BeginOutputReadLine();
@@ -77,12 +100,27 @@ public sealed class TrainingService : IAsyncDisposable
         Assert.Equal(0, _process.ExitCode);
     }
 
+    /// <summary>The database, past the service.</summary>
+    public CaptionDb Database() => Databases.Open(_settings, Storage);
+
     /// <summary>A data set made from the samples, as if it had been uploaded and found fit.</summary>
-    public async Task<string> AddDataset(string status = "ready")
+    /// <param name="status">Its status.</param>
+    /// <param name="byHeart">The photos to choose by are those to learn from, under other names.</param>
+    public async Task<string> AddDataset(string status = "ready", bool byHeart = false)
     {
-        string id = Ids.New();
-        SmallDataset.Write(Path.Combine(Storage, "datasets", id));
-        await using CaptionDb db = Databases.Open(_settings, Storage);
+        string id = Ids.New(), folder = Path.Combine(Storage, "datasets", id);
+        SmallDataset.Write(folder);
+        if (byHeart)
+        {
+            string[] known = await File.ReadAllLinesAsync(Path.Combine(folder, "train.txt"), Service.Cancellation), captions = await File.ReadAllLinesAsync(Path.Combine(folder, "captions.token.txt"), Service.Cancellation);
+            foreach (string name in known)
+            {
+                File.Copy(Path.Combine(folder, "photos", name), Path.Combine(folder, "photos", "again-" + name));
+            }
+            await File.AppendAllLinesAsync(Path.Combine(folder, "captions.token.txt"), captions.Where(line => known.Contains(line.Split('#')[0])).Select(line => "again-" + line), Service.Cancellation);
+            await File.WriteAllLinesAsync(Path.Combine(folder, "dev.txt"), known.Select(name => "again-" + name), Service.Cancellation);
+        }
+        await using CaptionDb db = Database();
         db.Datasets.Add(SmallDataset.Row(id, status));
         await db.SaveChangesAsync(Service.Cancellation);
         return id;
@@ -194,6 +232,10 @@ public sealed class TrainingService : IAsyncDisposable
             await process.WaitForExitAsync();
         }
         Client?.Dispose();
+        if (_beside)
+        {
+            return;
+        }
         File.Delete(Path.Combine(Storage, "features"));     // the link, not what is behind it
         Directory.Delete(Storage, recursive: true);
     }
