@@ -8,7 +8,7 @@ namespace CaptionService.Trainer;
 /// <summary>The reliability diagram of a calibration as an SVG: for each bin how much of it was right against its confidence, and how many captions it has.</summary>
 internal static class ReliabilityDiagram
 {
-    private const double Left = 64, Top = 72, Side = 440, Width = 540, Height = 640;
+    private const double Left = 64, Top = 84, Side = 440, Width = 540, Height = 652;
 
     /// <summary>Draws it; colours follow the reader's light or dark scheme.</summary>
     /// <param name="model">Whose confidences they are.</param>
@@ -28,7 +28,8 @@ internal static class ReliabilityDiagram
             </style>
             <rect class="back" width="100%" height="100%"/>
             <text x="{{Left}}" y="28" font-size="16" font-weight="600">{{WebUtility.HtmlEncode(model)}}: ECE {{Short(check.Ece)}} [{{Short(check.EceLow)}}, {{Short(check.EceHigh)}}]</text>
-            <text x="{{Left}}" y="50" class="soft">{{check.Captions}} captions of {{check.Photos}} photos, each by a fit to others; perfect confidences would show {{Short(check.PerfectEce)}} to {{Short(check.PerfectEceTogether)}}</text>
+            <text x="{{Left}}" y="49" class="soft">{{check.Captions}} captions of {{check.Photos}} photos, each judged by a fit to the other half of them</text>
+            <text x="{{Left}}" y="65" class="soft">perfectly calibrated confidences would show an ECE of {{Short(check.PerfectEce)}} to {{Short(check.PerfectEceTogether)}}</text>
             """);
         for (int tenth = 0; tenth <= 10; tenth += 2)
         {
