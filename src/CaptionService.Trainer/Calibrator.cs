@@ -28,6 +28,9 @@ internal static class Calibrator
     /// <summary>Fewest training photos for the familiarity.</summary>
     internal const int MinTrainPhotos = 100;
 
+    // The captions of a photo resemble each other, so their number overstates what is known; by cross-validated likelihood.
+    private const double Ridge = 30;
+
     private const int MaxTrainPhotos = 8000;            // more tell nothing new of 512 means
     private const int Batch = 50;
 
@@ -75,7 +78,7 @@ internal static class Calibrator
             return TrainerExit.Succeeded;
         }
         if (svg is not null)
-            File.WriteAllText(svg, ReliabilityDiagram.Draw($"{card.Name} {card.Version}", calibration.Check));
+            File.WriteAllText(svg, ReliabilityDiagram.Draw($"{card.Name} {card.Version}", calibration.CrossCheck));
         Console.WriteLine($"{card.Name}@{card.Version}, digest {card.Digest}");
         foreach (var (name, check) in new[] { ("other half", calibration.Check), ("both halves, crosswise", calibration.CrossCheck) })
         {
@@ -103,7 +106,7 @@ internal static class Calibrator
             using var bundle = ModelBundle.Load(from);
             (calibration, why) = Calibrate(bundle, dataset, train, dev, progress, stop);
         }
-        progress.Say(why is null ? FormattableString.Invariant($"calibrated: ECE {calibration!.Check.Ece:F3} on the other half, AUROC {calibration.Check.Auroc:F2}") : $"not calibrated: {why}");
+        progress.Say(why is null ? FormattableString.Invariant($"calibrated: ECE {calibration!.CrossCheck.Ece:F3} on the halves not fitted to, AUROC {calibration.CrossCheck.Auroc:F2}") : $"not calibrated: {why}");
         return (ModelBundle.SaveCalibrated(from, folder, calibration, why), calibration);
     }
 
@@ -157,7 +160,7 @@ internal static class Calibrator
                 return (Values: values, Mean: mean, Deviation: Math.Max(1e-3, Math.Sqrt(values.Average(v => (v - mean) * (v - mean)))));
             }).ToArray();
             double[][] rows = [.. some.Select((_, row) => Array.ConvertAll(features, f => (f.Values[row] - f.Mean) / f.Deviation))];
-            var (intercept, weights) = LogisticRegression.Fit(rows, [.. some.Select(c => c.Right)]);
+            var (intercept, weights) = LogisticRegression.Fit(rows, [.. some.Select(c => c.Right)], Ridge);
             return new Calibration(Calibration.Meaning, search, Math.Round(intercept, 5),
                 [.. CaptionEvidence.All.Select((evidence, i) => new CalibratedFeature(evidence.Name, Math.Round(features[i].Mean, 5), Math.Round(features[i].Deviation, 5), Math.Round(weights[i], 5)))],
                 new FittedTo(some.Select(c => c.Photo).Distinct().Count(), some.Count, Math.Round(some.Average(c => c.Right ? 1.0 : 0), 4)), null!, null!, familiarity);

@@ -9,7 +9,7 @@ internal static class LogisticRegression
     /// <param name="rows">Standardised features, all of one length.</param>
     /// <param name="right">What happened, one for each row.</param>
     /// <param name="ridge">Strength of the ridge: a weight w costs ridge · w² / 2 against the summed log-likelihood.</param>
-    public static (double Intercept, double[] Weights) Fit(IReadOnlyList<double[]> rows, IReadOnlyList<bool> right, double ridge = 1)
+    public static (double Intercept, double[] Weights) Fit(IReadOnlyList<double[]> rows, IReadOnlyList<bool> right, double ridge)
     {
         int size = rows[0].Length + 1;
         var w = new double[size];                                   // the intercept first

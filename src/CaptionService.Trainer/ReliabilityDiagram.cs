@@ -8,7 +8,7 @@ namespace CaptionService.Trainer;
 /// <summary>The reliability diagram of a calibration as an SVG: for each bin how much of it was right against its confidence, and how many captions it has.</summary>
 internal static class ReliabilityDiagram
 {
-    private const double Left = 64, Top = 72, Side = 440, Width = 540, Height = 640;
+    private const double Left = 64, Top = 84, Side = 440, Width = 540, Height = 652;
 
     /// <summary>Draws it; colours follow the reader's light or dark scheme.</summary>
     /// <param name="model">Whose confidences they are.</param>
@@ -20,14 +20,16 @@ internal static class ReliabilityDiagram
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{Width}} {{Height}}" font-family="system-ui, sans-serif" font-size="13" role="img">
             <title>Reliability of the confidences of {{WebUtility.HtmlEncode(model)}}</title>
             <style>
-            svg { --back: #ffffff; --ink: #1f2328; --soft: #8c959f; --grid: #d8dee4; --mark: #0969da; }
-            @media (prefers-color-scheme: dark) { svg { --back: #0d1117; --ink: #e6edf3; --soft: #8b949e; --grid: #30363d; --mark: #58a6ff; } }
-            text { fill: var(--ink); } .soft { fill: var(--soft); font-size: 11px; } .grid { stroke: var(--grid); } .ideal { stroke: var(--soft); stroke-dasharray: 5 4; }
-            .mark { fill: var(--mark); } .bar { fill: var(--mark); opacity: 0.25; } .error { stroke: var(--mark); stroke-width: 1.5; }
+            .back { fill: #ffffff; } text { fill: #1f2328; } .soft { fill: #636c76; font-size: 11px; } .grid { stroke: #d8dee4; }
+            .ideal { stroke: #636c76; stroke-dasharray: 5 4; } .mark, .bar { fill: #0969da; } .bar { opacity: 0.25; } .error { stroke: #0969da; stroke-width: 1.5; }
+            @media (prefers-color-scheme: dark) {
+            .back { fill: #0d1117; } text { fill: #e6edf3; } .soft { fill: #8b949e; } .grid { stroke: #30363d; } .ideal { stroke: #8b949e; } .mark, .bar { fill: #58a6ff; } .error { stroke: #58a6ff; }
+            }
             </style>
-            <rect width="100%" height="100%" style="fill: var(--back)"/>
+            <rect class="back" width="100%" height="100%"/>
             <text x="{{Left}}" y="28" font-size="16" font-weight="600">{{WebUtility.HtmlEncode(model)}}: ECE {{Short(check.Ece)}} [{{Short(check.EceLow)}}, {{Short(check.EceHigh)}}]</text>
-            <text x="{{Left}}" y="50" class="soft">{{check.Captions}} captions of {{check.Photos}} photos it was not fitted to; perfect confidences would show {{Short(check.PerfectEce)}} to {{Short(check.PerfectEceTogether)}}</text>
+            <text x="{{Left}}" y="49" class="soft">{{check.Captions}} captions of {{check.Photos}} photos, each judged by a fit to the other half of them</text>
+            <text x="{{Left}}" y="65" class="soft">perfectly calibrated confidences would show an ECE of {{Short(check.PerfectEce)}} to {{Short(check.PerfectEceTogether)}}</text>
             """);
         for (int tenth = 0; tenth <= 10; tenth += 2)
         {

@@ -15,7 +15,7 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
         var random = new Random(3);
         double[][] rows = [.. Enumerable.Range(0, 40_000).Select(_ => new[] { Normal(random), Normal(random), Normal(random) })];
         bool[] right = [.. rows.Select(x => random.NextDouble() < 1 / (1 + Math.Exp(-(-1 + 0.8 * x[0] - 0.4 * x[1]))))];
-        var (intercept, weights) = LogisticRegression.Fit(rows, right);
+        var (intercept, weights) = LogisticRegression.Fit(rows, right, ridge: 1);
         output.WriteLine($"{intercept:F3} {string.Join(' ', weights.Select(w => w.ToString("F3")))}");
         Assert.Equal(-1, intercept, 0.05);
         Assert.Equal(0.8, weights[0], 0.05);
@@ -23,7 +23,7 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
         Assert.Equal(0, weights[2], 0.05);
 
         // Where a feature decides alone, only the ridge keeps its weight finite: the slope is 0 where w = Σ (y - p) x.
-        var (_, decided) = LogisticRegression.Fit([[-1], [1]], [false, true]);
+        var (_, decided) = LogisticRegression.Fit([[-1], [1]], [false, true], ridge: 1);
         Assert.Equal(decided[0], 2 / (1 + Math.Exp(decided[0])), 1e-8);
     }
 

@@ -189,7 +189,7 @@ public sealed record WeightResponse(string Name, string Meaning, double Weight);
 /// <param name="Captions">The model's captions of them, of all ranks.</param>
 /// <param name="Right">Share of those that is as close as the median human caption, 0..1.</param>
 /// <param name="Ece">Expected calibration error over 15 bins of equal size, 0..1.</param>
-/// <param name="EceInterval">Its 95 % interval, low and high (bootstrap by photo; rather high, as resampling adds noise).</param>
+/// <param name="EceInterval">Its 95 % interval, low and high (bootstrap by photo).</param>
 /// <param name="PerfectEce">What perfectly calibrated confidences would show on as many captions: were all captions right independently, and were those of a photo right or wrong together.</param>
 /// <param name="Brier">Mean squared error of the confidences.</param>
 /// <param name="Auroc">Probability that a right caption has a higher confidence than a wrong one; 0.5 is chance.</param>

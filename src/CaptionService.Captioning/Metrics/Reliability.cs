@@ -72,8 +72,8 @@ public static class Reliability
     }
 
     /// <summary>
-    /// The 2.5 and 97.5 percentiles of the error over resamples of the groups with replacement. Resampling adds noise, and
-    /// noise only adds to the error: the interval lies rather high.
+    /// The 2.5 and 97.5 percentiles of the error over resamples of the groups with replacement, moved so that the resamples'
+    /// mean is the error itself: resampling adds noise, and noise only adds to the error. Not below 0.
     /// </summary>
     /// <param name="predictions">At least one.</param>
     /// <param name="seed">The same seed gives the same interval.</param>
@@ -100,7 +100,8 @@ public static class Reliability
             errors[draw] = Ece([.. drawn], bins);
         }
         Array.Sort(errors);
-        return (errors[(int)(0.025 * (Draws - 1))], errors[(int)Math.Ceiling(0.975 * (Draws - 1))]);
+        double added = errors.Average() - Ece(sorted, bins);
+        return (Math.Max(0, errors[(int)(0.025 * (Draws - 1))] - added), Math.Max(0, errors[(int)Math.Ceiling(0.975 * (Draws - 1))] - added));
     }
 
     /// <summary>

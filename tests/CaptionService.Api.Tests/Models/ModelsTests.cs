@@ -166,7 +166,7 @@ public abstract class ModelsTests(ModelService service)
         { "stranger", "readme.txt" }, { "twice", "twice" }, { "link", "link" }, { "bomb", "larger than" }, { "changed", "SHA-256" }, { "no decoder", "decoder.safetensors" },
         { "too large sizes", "describes at least" }, { "no numbers", "not all numbers" }, { "bad name", "no model name" }, { "null", "model card" }, { "many", "far more files" },
         { "other encoder", "encoder weights" }, { "broken data", "broken" },
-        { "unknown calibration", "calibration.json" }, { "huge calibration", "larger than" },
+        { "endless calibration", "calibration.json has intercept" }, { "huge calibration", "larger than" },
     };
 
     [Theory]
@@ -349,7 +349,7 @@ public abstract class ModelsTests(ModelService service)
             "other encoder" => Edited("\"language\"", $"\"encoderSha256\": \"{new string('0', 64)}\", \"language\""),
             "many" => ModelService.Zip(Enumerable.Range(0, 2000).Select(i => ($"{i:00000000}", Array.Empty<byte>()))),
             "broken data" => BrokenData(zip),
-            "unknown calibration" => ModelService.Zip([.. files, (ModelBundle.CalibrationFile, "{}"u8.ToArray())]),
+            "endless calibration" => WithCalibration("\"intercept\": -0.5", "\"intercept\": 1e999"),
             "huge calibration" => ModelService.Zip([.. files, (ModelBundle.CalibrationFile, new byte[ModelBundle.MaxJsonBytes + 1])]),
             "no numbers" => WithoutNumbers(),
             _ => throw new UnreachableException(what),
@@ -371,6 +371,18 @@ public abstract class ModelsTests(ModelService service)
             zip[i] = 0xFF;
         }
         return zip;
+    }
+
+    // Signed as it should be, so that only what it says can be wrong.
+    private static byte[] WithCalibration(string from, string to)
+    {
+        using var bundle = new SmallBundle("top-down", 97);
+        string digest = bundle.Calibrate().Files[ModelBundle.CalibrationFile], file = bundle.File(ModelBundle.CalibrationFile), card = bundle.File(ModelBundle.CardFile);
+        string calibration = File.ReadAllText(file);
+        Assert.Contains(from, calibration, StringComparison.Ordinal);
+        File.WriteAllText(file, calibration.Replace(from, to, StringComparison.Ordinal));
+        File.WriteAllText(card, File.ReadAllText(card).Replace(digest, ModelBundle.FileSha256(file), StringComparison.Ordinal));
+        return ModelService.Zip(Directory.GetFiles(bundle.Folder).Select(path => (Path.GetFileName(path), File.ReadAllBytes(path))));
     }
 
     private static byte[] WithoutNumbers()
