@@ -11,7 +11,7 @@ rounds=${1:-20} RANDOM=${2:-1}
 
 dotnet build src/CaptionService.Api -c Release -v quiet -nologo
 cp -a src/CaptionService.Api/bin/Release/net10.0 "$work/program"     # a build meanwhile is none of its business
-start() { start_with env -C "$work/program" Training__Niceness=0 dotnet CaptionService.Api.dll > /dev/null; }
+start() { start_with env -C "$work/program" Training__Niceness=0 Datasets__Estimate=false dotnet CaptionService.Api.dll > /dev/null; }
 trainers() { pgrep -f "CaptionService.Trainer.dll .*$work/data" || true; }
 gone() { local pid; for pid in "$@"; do [ ! -d "/proc/$pid" ] || return 1; done; }
 kill_trainers() { local pid; for pid in $(trainers); do kill -KILL "$pid" 2> /dev/null || true; done; }
@@ -23,7 +23,7 @@ mkdir "$work/set"
 sample_set "$work/set"
 tar -czf "$work/set.tar.gz" -C "$work/set" .
 dataset=$(api -F "archive=@$work/set.tar.gz" -F name=soak "$url/datasets" | jq -r .id)
-until_true 90 'the data set is ready' is "/datasets/$dataset" .status ready
+until_true 600 'the data set is ready' is "/datasets/$dataset" .status ready
 # Every third job is compared with the model in service, a part of publishing that takes its time.
 create() {
   jq -nc --arg dataset "$dataset" --argjson compare "$(($1 % 3 ? 0 : 1))" '{dataset: $dataset, preset: "best", name: "soak", seed: 7, activateIfBetter: ($compare == 1),
@@ -47,7 +47,7 @@ check() {
 for i in 1 3; do      # the second finds the photos encoded, as all others will
   began=$SECONDS
   whole=$(create $i)
-  until_true 600 'the job ended' ended "$whole"
+  until_true 1800 'the job ended' ended "$whole"
   lasts=$((SECONDS - began))
   check "$whole"
 done
@@ -64,9 +64,9 @@ for round in $(seq "$rounds"); do
     said+="$kind in $(api "$url/training-jobs/$job" | jq -r '.state + " " + (.progress.stage // "" | tostring)'); "
     before=$(trainers)
     [ "$kind" = server ] || kill_trainers
-    [ "$kind" = child ] || { kill_server; [ "$kind" = both ] && kill_trainers; [ "$kind" = both ] || until_true 60 'no trainer outlives its server' gone $before > /dev/null; start; }
+    [ "$kind" = child ] || { kill_server; [ "$kind" = both ] && kill_trainers; [ "$kind" = both ] || until_true 300 'no trainer outlives its server' gone $before > /dev/null; start; }
   done
-  until_true 600 'the job ended' ended "$job" > /dev/null
+  until_true 1800 'the job ended' ended "$job" > /dev/null
   check "$job" > "$work/checks" || { cat "$work/checks"; echo "round $round: $said"; api "$url/training-jobs/$job"; exit 1; }
   printf '[%4d s] round %2d: %s%s attempts, %s events, weights as unbroken, nothing left running\n' "$SECONDS" "$round" "$said" "$(api "$url/training-jobs/$job" | jq -r .attempt)" "$(jq '.events | length' "$work/events")"
 done
