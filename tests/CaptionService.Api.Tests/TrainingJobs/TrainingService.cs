@@ -84,7 +84,7 @@ public sealed class TrainingService : IAsyncDisposable
             }
         };
         _process.BeginOutputReadLine();
-        Client = new HttpClient { BaseAddress = new Uri(await listening.Task.WaitAsync(TimeSpan.FromSeconds(60), Service.Cancellation)), Timeout = TimeSpan.FromSeconds(60) };
+        Client = new HttpClient { BaseAddress = new Uri(await listening.Task.WaitAsync(TimeSpan.FromMinutes(4), Service.Cancellation)), Timeout = TimeSpan.FromMinutes(4) };
     }
 
     public async Task Kill()
