@@ -78,10 +78,14 @@ public sealed class TrainingJobRequest
     internal TrainingOptions ChosenOptions(TrainingPreset preset, bool hasBase)
     {
         JsonObject options = JsonSerializer.SerializeToNode(preset.Options, Format)!.AsObject();
-        foreach ((string name, JsonElement value) in (Options ?? []).Where(o => o.Value.ValueKind != JsonValueKind.Null))
+        foreach ((string name, JsonElement value) in Options ?? [])
         {
             TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
                 ?? throw Invalid($"There is no option '{Short(name)}'; the options are {string.Join(", ", TrainingOption.All.Select(o => o.Name))}.");
+            if (value.ValueKind == JsonValueKind.Null)
+            {
+                continue;
+            }
             if (hasBase && option.OfNetwork)
             {
                 throw Invalid($"options.{name} cannot be set: the base model's own is kept.");

@@ -116,17 +116,20 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
             Assert.NotNull(option["default"]);
             foreach (JsonNode? wrong in (string)option["type"]! switch
             {
-                "integer" => new JsonNode?[] { (double)option["minimum"]! - 1, (double)option["maximum"]! + 1, 1.5, "1", null },
+                "integer" => new JsonNode?[] { (double)option["minimum"]! - 1, (double)option["maximum"]! + 1, 1.5, "1" },
                 "number" => [(double)option["minimum"]! - 1, (double)option["maximum"]! + 1, true],
                 "boolean" => ["yes", 1],
                 _ => ["none of them", 1],
             })
             {
                 Answer answer = (await Post(client, "/training-jobs", new JsonObject { ["dataset"] = dataset, ["preset"] = "best", ["options"] = new JsonObject { [name] = wrong } })).IsProblem(400, "invalid_option");
-                Assert.StartsWith($"{name} is {wrong?.ToJsonString() ?? "null"}; it must be ", (string)answer.Body["detail"]!, StringComparison.Ordinal);
+                Assert.StartsWith($"{name} is {wrong!.ToJsonString()}; it must be ", (string)answer.Body["detail"]!, StringComparison.Ordinal);
             }
-            // Its default is within its range.
-            Assert.Equal(202, (await Post(client, "/training-jobs", new JsonObject { ["dataset"] = dataset, ["preset"] = "best", ["options"] = new JsonObject { [name] = option["default"]!.DeepClone() } })).Status);
+            // Its default is within its range, and null is as good as absent.
+            foreach (JsonNode? right in new[] { option["default"]!.DeepClone(), null })
+            {
+                Assert.Equal(202, (await Post(client, "/training-jobs", new JsonObject { ["dataset"] = dataset, ["preset"] = "best", ["options"] = new JsonObject { [name] = right } })).Status);
+            }
         }
     }
 
@@ -134,6 +137,7 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
     [InlineData("""{"dataset": "D", "presets": "best"}""", "invalid_option", "presets")]
     [InlineData("""{"dataset": "D", "preset": "better"}""", "invalid_option", "tutorial, quick, best")]
     [InlineData("""{"dataset": "D", "preset": "best", "options": {"learningRat": 1}}""", "invalid_option", "learningRat")]
+    [InlineData("""{"dataset": "D", "preset": "best", "options": {"learningRat": null}}""", "invalid_option", "learningRat")]
     [InlineData("""{"dataset": "D", "preset": "best", "options": {"hidden": 100, "heads": 8}}""", "invalid_option", "heads")]
     [InlineData("""{"dataset": "D", "preset": "best", "budget": {"hours": 1}}""", "invalid_option", "budget.hours")]
     [InlineData("""{"dataset": "D", "preset": "best", "budget": {"minutes": 0}}""", "invalid_option", "budget.minutes")]
