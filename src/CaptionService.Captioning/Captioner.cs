@@ -37,7 +37,7 @@ public sealed record CaptionOptions
     public const int DefaultBeamWidth = 5;
 
     /// <summary>Default of <see cref="LengthNormalization"/>, chosen on the development split.</summary>
-    public const double DefaultLengthNormalization = 0.7;
+    public const double DefaultLengthNormalization = 1;
 
     /// <summary>Largest <see cref="BeamWidth"/> and <see cref="Count"/>.</summary>
     public const int MaxBeamWidth = 16;
