@@ -93,9 +93,12 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         decoder.Dropout = _options.Dropout;
         using var adam = new Adam(decoder.named_parameters(), _options.Beta1, _options.Beta2, _options.WeightAverage);
         string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Options, Base = baseModel?.Card.Digest })));
-        var at = Checkpoint.Load(folder, decoder, adam, jobDigest) ?? new Position { Job = jobDigest };
+        var resumed = Checkpoint.Load(folder, decoder, adam, jobDigest);
+        var at = resumed ?? new Position { Job = jobDigest };
         at = at with { Precision = Precision(at.Precision, device) };
         decoder.ComputeType = at.Precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
+        if (resumed is null)
+            Checkpoint.Save(folder, decoder, adam, at);         // killed before its first checkpoint, a run keeps the number format that was measured
         using var charts = new Charts(Path.Combine(folder, "tensorboard"));
         if (at.Step > 0)
         {
