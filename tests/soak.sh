@@ -38,7 +38,7 @@ check() {
   expect 'the job succeeded' is "/training-jobs/$1" .state succeeded
   events "$1"
   expect 'its events have no gap and no double' jq -e '[.events[].id] == [range(1; (.events | length) + 1)]' "$work/events"
-  expect 'each epoch was reported once, and one beginning and one end' jq -e '([.events[] | select(.type == "epoch") | .data.epoch] == [range(1; 41)])
+  expect 'each epoch was reported once, and one beginning and one end' jq -e '([.events[] | select(.type == "epoch") | .data.epoch] | length >= 40 and . == [range(1; length + 1)])
     and ([.events[] | select(.type == "started" or .type == "succeeded")] | length == 2)' "$work/events"
   expect 'the file of events has the same number of lines' test "$(wc -l < "$work/data/jobs/$1/events.jsonl")" = "$(jq '.events | length' "$work/events")"
   expect 'its model is there once' test "$(api "$url/models/soak" | jq --arg job "$1" '[.versions[] | select(.job == $job)] | length')" = 1
