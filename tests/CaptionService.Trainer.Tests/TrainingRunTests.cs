@@ -102,18 +102,6 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
     }
 
     [Fact]
-    public void Self_critical_training_raises_the_reward_from_the_best_epoch_on()
-    {
-        using var job = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 20, SelfCriticalEpochs = 30, SelfCriticalLearningRate = 2e-3, Samples = 16, ScheduledSampling = 0, WeightAverage = 0 });
-        OnBothSides(job);
-        job.Train();
-        double[] rewards = [.. job.Events().Where(e => e.Type == "epoch" && e.Data.GetProperty("method").GetString() == "self-critical").Select(e => -e.Data.GetProperty("loss").GetDouble())];
-        output.WriteLine(string.Join(' ', rewards.Select(r => r.ToString("F2"))));
-        // The dev scores of six photos may end it early; what it learns, it has learnt by then.
-        Assert.True(rewards.Length >= 5 && rewards.Max() > 1.3 * rewards[0], $"{rewards.Length} epochs");
-    }
-
-    [Fact]
     public void A_base_model_can_be_trained_self_critically_alone()
     {
         using var first = new JobFolder(features.Folder);

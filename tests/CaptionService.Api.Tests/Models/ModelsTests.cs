@@ -47,7 +47,7 @@ public abstract class ModelsTests(ModelService service)
         Assert.Equal(first + 1, second);
         Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption($"?model=small@{first}")));
         Assert.Equal($"small@{second}", ModelService.MadeBy(await service.Caption("?model=small")));        // none is active: the newest
-        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
+        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await service.Caption()));
 
         Answer activated = await service.Activate("small", first);
         Assert.True((bool)activated.Body["active"]!, activated.Body.ToJsonString());
@@ -72,7 +72,7 @@ public abstract class ModelsTests(ModelService service)
 
         Assert.Equal(first, (int)(await service.Post("/models/small/rollback")).Body["version"]!);
         Assert.Equal(Shipped, (string?)(await service.Post("/models/small/rollback")).Body["name"]);
-        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
+        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await service.Caption()));
         (await service.Post("/models/small/rollback")).IsProblem(409, "no_earlier_model");
         (await service.Post("/models/none/rollback")).IsProblem(404, "model_not_found");
     }
@@ -210,8 +210,8 @@ public abstract class ModelsTests(ModelService service)
         Answer refused = (await service.Activate("small", version)).IsProblem(422, "model_refused");
 
         Assert.Contains("decoder.safetensors", (string)refused.Body["detail"]!, StringComparison.Ordinal);
-        Assert.Contains($"{Shipped}@1 stays", (string)refused.Body["detail"]!, StringComparison.Ordinal);
-        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
+        Assert.Contains($"{Shipped}@2 stays", (string)refused.Body["detail"]!, StringComparison.Ordinal);
+        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await service.Caption()));
         (await service.Caption($"?model=small@{version}")).IsProblem(422, "model_refused");
         Assert.Equal(204, await service.Delete("small", version));
     }
@@ -242,8 +242,8 @@ public abstract class ModelsTests(ModelService service)
         released.Set();
 
         Assert.True((bool)activated.Body["active"]!);
-        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await running));
-        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await waiting));
+        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await running));
+        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await waiting));
         Assert.Equal($"small@{version}", ModelService.MadeBy(await later));
         service.Between(null);
         await Reset();

@@ -292,7 +292,7 @@ internal static class SmallDataset
         ["budget"] = new JsonObject { ["epochs"] = epochs },
         ["options"] = new JsonObject
         {
-            ["hidden"] = 32, ["heads"] = 4, ["embedding"] = 16, ["batchPhotos"] = 4, ["minWordCount"] = 1, ["warmupSteps"] = 2, ["learningRate"] = 0.005, ["patience"] = 1000, ["precision"] = "float32", ["mirror"] = false,
+            ["hidden"] = 32, ["heads"] = 4, ["embedding"] = 16, ["batchPhotos"] = 4, ["minWordCount"] = 1, ["warmupSteps"] = 2, ["learningRate"] = 0.005, ["patience"] = 1000, ["precision"] = "float32", ["mirror"] = false, ["selfCriticalEpochs"] = 0,
         },
     };
 }
