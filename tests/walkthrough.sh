@@ -51,12 +51,12 @@ step 'Into service under load, and out again'
 (while [ ! -f "$work/stop" ]; do curl -sS -o /dev/null -w '%{http_code}\n' --data-binary @samples/cat.jpg "$url/captions?beamWidth=1&count=1" >> "$work/codes" || echo 000 >> "$work/codes"; done) &
 load=$!
 active() { api --data-binary @samples/cat.jpg "$url/captions" | jq -r '.models[0] | "\(.name)@\(.version)"'; }
-expect 'the product'"'"'s model answers' test "$(active)" = flickr8k-en@2
+expect 'the product'"'"'s model answers' test "$(active)" = flickr8k-en@1
 api -X POST "$url/models/walkthrough/versions/1/activate" > /dev/null
 expect 'the new model answers' test "$(active)" = walkthrough@1
 api --data-binary @samples/cat.jpg "$url/captions" | jq -r '"  samples/cat.jpg: " + .results[0].captions[0].text'
 api -X POST "$url/models/walkthrough/rollback" > /dev/null
-expect 'after the rollback the product'"'"'s model answers' test "$(active)" = flickr8k-en@2
+expect 'after the rollback the product'"'"'s model answers' test "$(active)" = flickr8k-en@1
 touch "$work/stop"; wait "$load"
 expect "all $(wc -l < "$work/codes") requests meanwhile were answered with 200" bash -c "! grep -qv '^200$' '$work/codes'"
 

@@ -19,21 +19,21 @@ public abstract class ModelsTests(ModelService service)
 {
     private const string Shipped = "flickr8k-en";
 
-    private Task<Answer> Reset() => service.Activate(Shipped, 2);
+    private Task<Answer> Reset() => service.Activate(Shipped, 1);
 
     [Fact]
-    public async Task The_shipped_model_keeps_its_version_and_cannot_be_deleted()
+    public async Task The_shipped_model_is_version_1_and_cannot_be_deleted()
     {
         await Reset();
         JsonNode model = (await Answer.Get(service.Client, "/models/" + Shipped)).Body;
 
         JsonNode version = model["versions"]![0]!;
-        Assert.Equal(2, (int)version["version"]!);
+        Assert.Equal(1, (int)version["version"]!);
         Assert.True((bool)version["shipped"]! && (bool)version["active"]!);
-        Assert.Equal(409, await service.Delete(Shipped, 2));
+        Assert.Equal(409, await service.Delete(Shipped, 1));
         var (other, _) = await service.Add(1);
         await service.Activate("small", other);
-        Assert.Equal(409, await service.Delete(Shipped, 2));
+        Assert.Equal(409, await service.Delete(Shipped, 1));
         await Reset();
     }
 
@@ -47,7 +47,7 @@ public abstract class ModelsTests(ModelService service)
         Assert.Equal(first + 1, second);
         Assert.Equal($"small@{first}", ModelService.MadeBy(await service.Caption($"?model=small@{first}")));
         Assert.Equal($"small@{second}", ModelService.MadeBy(await service.Caption("?model=small")));        // none is active: the newest
-        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await service.Caption()));
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
 
         Answer activated = await service.Activate("small", first);
         Assert.True((bool)activated.Body["active"]!, activated.Body.ToJsonString());
@@ -72,7 +72,7 @@ public abstract class ModelsTests(ModelService service)
 
         Assert.Equal(first, (int)(await service.Post("/models/small/rollback")).Body["version"]!);
         Assert.Equal(Shipped, (string?)(await service.Post("/models/small/rollback")).Body["name"]);
-        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await service.Caption()));
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
         (await service.Post("/models/small/rollback")).IsProblem(409, "no_earlier_model");
         (await service.Post("/models/none/rollback")).IsProblem(404, "model_not_found");
     }
@@ -210,8 +210,8 @@ public abstract class ModelsTests(ModelService service)
         Answer refused = (await service.Activate("small", version)).IsProblem(422, "model_refused");
 
         Assert.Contains("decoder.safetensors", (string)refused.Body["detail"]!, StringComparison.Ordinal);
-        Assert.Contains($"{Shipped}@2 stays", (string)refused.Body["detail"]!, StringComparison.Ordinal);
-        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await service.Caption()));
+        Assert.Contains($"{Shipped}@1 stays", (string)refused.Body["detail"]!, StringComparison.Ordinal);
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await service.Caption()));
         (await service.Caption($"?model=small@{version}")).IsProblem(422, "model_refused");
         Assert.Equal(204, await service.Delete("small", version));
     }
@@ -242,8 +242,8 @@ public abstract class ModelsTests(ModelService service)
         released.Set();
 
         Assert.True((bool)activated.Body["active"]!);
-        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await running));
-        Assert.Equal($"{Shipped}@2", ModelService.MadeBy(await waiting));
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await running));
+        Assert.Equal($"{Shipped}@1", ModelService.MadeBy(await waiting));
         Assert.Equal($"small@{version}", ModelService.MadeBy(await later));
         service.Between(null);
         await Reset();
@@ -316,7 +316,7 @@ public abstract class ModelsTests(ModelService service)
             await using (var third = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
             {
                 HttpClient client = await third.Start(ready: true);
-                Assert.Equal("flickr8k-en@2", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
+                Assert.Equal("flickr8k-en@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
             }
         }
         finally
