@@ -157,7 +157,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 long last = at.StageStep + stage.Steps, later = stages.Skip(at.Stage + 1).Sum(s => s.Steps);
                 double left = (last + later - at.Step) / Math.Max(progress.Rate, 1e-9);
                 if (events.WriteOnce("progress", at.Step, new { stage = "training", method = stage.Name, step = at.Step, steps = last + later, epoch = epoch + 1, loss = at.Loss, stepsPerSecond = progress.Rate, secondsLeft = Math.Round(TimeLeft(left, at)) }))
-                    charts.Add(at.Step, ($"loss/step {stage.Name}", at.Loss));
+                    charts.Add(at.Step, Chart(stage, "step", at.Loss));
             }
 
             // Only a budget makes a run depend on the clock.
@@ -252,13 +252,16 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return at;
     }
 
+    /// <summary>The loss of self-critical training is the negative reward, which has a chart of its own.</summary>
+    private static (string, double) Chart(Stage? stage, string name, double loss) => stage is SelfCriticalStage ? ($"reward/{name}", -loss) : ($"loss/{name}", loss);
+
     private static int EpochsDone(Position at, Stage stage) => at.StageEpoch + (int)((at.Step - at.StageStep) / stage.StepsPerEpoch);
 
     private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
         IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, Stage stage, int epoch, double guessing)
     {
         using var average = adam.UseAverage();
-        var scores = Validate(decoder, validation, devFeatures, devCaptions, dev, tokenizer, charts, at, epoch, stage.Name);
+        var scores = Validate(decoder, validation, devFeatures, devCaptions, dev, tokenizer, charts, at, epoch, stage);
         if (scores.Cider > at.BestCider)
         {
             Checkpoint.SaveBest(folder, decoder, epoch);
@@ -269,7 +272,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     private Scores Validate(CaptionDecoder decoder, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, string? method = null)
+        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, Stage? stage = null)
     {
         decoder.eval();
         Scores scores;
@@ -279,8 +282,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
         var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
-        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }))
-            charts.Add(at.Step, [($"loss/{method ?? "base"}", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
+        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }))
+            charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
         progress.Say($"epoch {epoch}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
         return scores;
     }
