@@ -25,7 +25,7 @@ public static class Tour
         Assert.Equal("ready", (await client.GetReadyAsync(aborted)).Status);
 
         // Models and captions.
-        ModelResponse shipped = (await client.GetModelsAsync(aborted)).Models.Single();
+        ModelResponse shipped = (await client.GetModelsAsync(aborted)).Models.First(model => model.Default);
         Assert.Equal(shipped.Digest, (await client.GetModelAsync(shipped.Name, aborted)).Digest);
         CaptionsResponse captions = await client.PostCaptionsAsync(count: 2, include: [CaptionInclude.Words], photo: [new FileParameter(new MemoryStream(photo), "a.jpg", "image/jpeg"), new FileParameter(new MemoryStream(photo), "b.jpg")], cancellationToken: aborted);
         Assert.Equal(["a.jpg", "b.jpg"], captions.Results.Select(result => result.Name));
@@ -61,7 +61,7 @@ public static class Tour
             Name = "tour",
             Seed = 7,
             Budget = new Budget { Epochs = 2 },
-            Options = new Options { Architecture = OptionsArchitecture.TopDown, Hidden = 32, Heads = 4, Embedding = 16, BatchPhotos = 2, MinWordCount = 1, LearningRate = 0.005, Precision = OptionsPrecision.Float32, Mirror = false },
+            Options = new Options { Architecture = OptionsArchitecture.TopDown, Hidden = 32, Heads = 4, Embedding = 16, BatchPhotos = 2, MinWordCount = 1, LearningRate = 0.005, Precision = OptionsPrecision.Float32, Mirror = false, SelfCriticalEpochs = 0 },
         };
         TrainingJobResponse job = await client.CreateTrainingJobAsync(request, "tour", aborted);
         Assert.Equal(job.Id, (await client.CreateTrainingJobAsync(request, "tour", aborted)).Id);
