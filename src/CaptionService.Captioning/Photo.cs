@@ -139,7 +139,8 @@ public sealed class Photo
     {
         double white = image.Format == Enums.BandFormat.Ushort ? ushort.MaxValue : byte.MaxValue;
         using Image opaque = image.HasAlpha() ? image.Flatten(background: [white]) : image.Copy();
-        using Image stretched = opaque.Resize((double)Side / image.Width, vscale: (double)Side / image.Height);
+        // Bilinear with antialiasing, torchvision's default: of libvips' kernels the nearest to the pixels the models were trained on.
+        using Image stretched = opaque.Resize((double)Side / image.Width, kernel: Enums.Kernel.Linear, vscale: (double)Side / image.Height);
         using Image square = stretched.CopyMemory();   // the photo is decoded here, and here damage shows
         using Image srgb = ToSrgb(square);
         using Image upright = srgb.Autorot();
