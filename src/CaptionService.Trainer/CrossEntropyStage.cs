@@ -49,7 +49,8 @@ internal sealed class CrossEntropyStage(int[][][] captions, CaptionDecoder decod
             before.AddRange(Enumerable.Range(start, packed.BatchSizes[t]).Select(i => (long)i));
         var read = packed.Words.narrow(0, packed.Rows, before.Count);
         var drawn = guesses.index_select(0, tensor(before.ToArray(), device: places.device));
-        var replaced = where(rand(before.Count, device: places.device).lt(probability), drawn, read);
+        using Scalar often = probability;
+        var replaced = where(rand(before.Count, device: places.device).lt(often), drawn, read);
         packed.ReplaceWords(cat([packed.Words.narrow(0, 0, packed.Rows), replaced]));
     }
 }

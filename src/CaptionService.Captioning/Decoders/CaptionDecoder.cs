@@ -142,10 +142,11 @@ internal sealed class LstmCell : nn.Module
     public LstmCell(int input, int hidden) : base(nameof(LstmCell))
     {
         double bound = 1 / Math.Sqrt(hidden);       // PyTorch's default
-        weight_ih = new Parameter(rand(4 * hidden, input).mul_(2 * bound).sub_(bound));
-        weight_hh = new Parameter(rand(4 * hidden, hidden).mul_(2 * bound).sub_(bound));
+        using Scalar width = 2 * bound, half = bound, one = 1L;     // see Sums
+        weight_ih = new Parameter(rand(4 * hidden, input).mul_(width).sub_(half));
+        weight_hh = new Parameter(rand(4 * hidden, hidden).mul_(width).sub_(half));
         using var forget = zeros(4 * hidden);
-        forget.narrow(0, hidden, hidden).fill_(1);  // remember at first (Jozefowicz et al. 2015)
+        forget.narrow(0, hidden, hidden).fill_(one);  // remember at first (Jozefowicz et al. 2015)
         bias_ih = new Parameter(forget.clone());
         bias_hh = new Parameter(zeros(4 * hidden));
         RegisterComponents();

@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -17,8 +18,9 @@ internal sealed class ShowAndTell : CaptionDecoder
     {
         image = nn.Linear(options.FeatureSize, options.Embedding);
         embedding = nn.Embedding(options.VocabularySize, options.Embedding);
+        using (Scalar small = 0.1)
         using (no_grad())
-            embedding.weight!.mul_(0.1);
+            embedding.weight!.mul_(small);
         lstm = new LstmCell(options.Embedding, options.Hidden);
         output = nn.Linear(options.Hidden, options.VocabularySize);
         RegisterComponents();

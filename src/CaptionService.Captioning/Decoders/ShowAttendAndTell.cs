@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -21,8 +22,9 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
     {
         int e = options.Embedding, h = options.Hidden, f = options.FeatureSize, a = options.Attention;
         embedding = nn.Embedding(options.VocabularySize, e);
+        using (Scalar small = 0.1)
         using (no_grad())
-            embedding.weight!.mul_(0.1);
+            embedding.weight!.mul_(small);
         norm = nn.LayerNorm(f);
         initial_hidden = nn.Linear(f, h);
         initial_cell = nn.Linear(f, h);
@@ -65,7 +67,8 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
         // Σ over places of (1 - Σ over steps of α)², a mean over captions.
         using var none = zeros(captions.Rows, features.shape[1], ScalarType.Float32, features.device);
         var looked = none.index_add(0, captions.RowOfPlace, cat(attention, 0), 1);
-        var penalty = looked.sub(1).square().sum(1).mean().mul(Lambda / features.shape[1]);
+        using Scalar one = 1L, share = Lambda / features.shape[1];
+        var penalty = looked.sub(one).square().sum(1).mean().mul(share);
         return new TrainingPass(cat(outputs, 0), penalty);
     }
 

@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -20,8 +21,9 @@ internal sealed class TopDown : CaptionDecoder
     {
         int e = options.Embedding, h = options.Hidden, f = options.FeatureSize;
         embedding = nn.Embedding(options.VocabularySize, e);
+        using (Scalar small = 1 / Math.Sqrt(e))
         using (no_grad())
-            embedding.weight!.mul_(1 / Math.Sqrt(e));       // tied: the logits start small
+            embedding.weight!.mul_(small);       // tied: the logits start small
         norm = nn.LayerNorm(f);
         attention_lstm = new LstmCell(e + f + h, h);        // word, mean place, language hidden
         language_lstm = new LstmCell(h + h, h);             // attended places, attention hidden
@@ -52,7 +54,8 @@ internal sealed class TopDown : CaptionDecoder
         var weights1 = Cast(cat([attention_lstm.weight_hh, attention_lstm.weight_ih.narrow(1, e + f, h)], 1));   // (4H, 2H): h1, h2
         var weights2 = Cast(cat([language_lstm.weight_ih, language_lstm.weight_hh], 1));   // (4H, 3H): context, h1, h2
         var bias2 = Cast(language_lstm.bias_ih.plus(language_lstm.bias_hh));
-        var queries = Cast(query.weight!.mul(1 / Math.Sqrt(h / heads)));                   // (H, H)
+        using Scalar scale = 1 / Math.Sqrt(h / heads);
+        var queries = Cast(query.weight!.mul(scale));                   // (H, H)
 
         // The recurrence differentiates itself (TopDownRecurrence), from these tensors on.
         Tensor[] inputs = [gates, keys, values, weights1, queries, weights2, bias2];
