@@ -13,8 +13,8 @@ namespace CaptionService.Captioning;
 /// <param name="Search">The search it was fitted at; another shifts it.</param>
 /// <param name="Intercept">The regression's value for a caption that is average in everything.</param>
 /// <param name="Features">What it weighs.</param>
-/// <param name="Fitted">The captions it was fitted to: one half of the development split, by a digest of the photos' names.</param>
-/// <param name="Check">How it does on the other half.</param>
+/// <param name="Fitted">The captions it was fitted to: those of the whole development split.</param>
+/// <param name="Check">How a regression fitted to one half of the split, by a digest of the photos' names, does on the other.</param>
 /// <param name="CrossCheck">The same over both halves, each judged by a regression fitted to the other: twice the photos, half the noise.</param>
 /// <param name="Familiarity">What the training photos look like.</param>
 public sealed partial record Calibration(string Definition, CalibratedSearch Search, double Intercept, IReadOnlyList<CalibratedFeature> Features,

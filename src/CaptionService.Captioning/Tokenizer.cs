@@ -47,6 +47,9 @@ public sealed partial class Tokenizer
         return new Tokenizer(language.Split('-', '_')[0].ToLowerInvariant());
     }
 
+    /// <summary>Whether two BCP 47 tags name one language; regions and scripts do not count.</summary>
+    public static bool SameLanguage(string one, string other) => string.Equals(one.Split('-')[0], other.Split('-')[0], StringComparison.OrdinalIgnoreCase);
+
     /// <summary>The words of a caption, lower-cased: what models are trained on and metrics compare.</summary>
     public IReadOnlyList<string> Tokenize(string caption)
     {

@@ -65,7 +65,7 @@ internal static class Calibrator
         string encoder;
         using (var bundle = ModelBundle.Load(modelFolder))
         {
-            if (!string.Equals(bundle.Card.Language.Split('-')[0], job.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
+            if (!Tokenizer.SameLanguage(bundle.Card.Language, job.Language))
                 throw new DatasetException($"The model writes '{bundle.Card.Language}', the captions are '{job.Language}'.");
             encoder = bundle.EncoderPath ?? Captioner.DefaultEncoderPath;
         }

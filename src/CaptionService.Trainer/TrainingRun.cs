@@ -215,7 +215,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     {
         if (card is null)
             return;
-        if (!string.Equals(card.Language.Split('-')[0], job.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
+        if (!Tokenizer.SameLanguage(card.Language, job.Language))
             throw new DatasetException($"The base model '{card.Name}' writes '{card.Language}', the captions are '{job.Language}': both must be of one language.");
         if (card.EncoderSha256 is { } expected && !string.Equals(expected, ModelBundle.FileSha256(encoder), StringComparison.OrdinalIgnoreCase))
             throw new DatasetException($"The base model '{card.Name}' was trained on other encoder weights than those that are here.");

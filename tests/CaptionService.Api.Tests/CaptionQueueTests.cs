@@ -19,7 +19,7 @@ public sealed class CaptionQueueTests
         new(new CaptioningOptions { MaxBatchSize = 4, QueueCapacity = 16, MaxQueueDelay = delay, Deadline = TimeSpan.FromSeconds(10) }, _time);
 
     private static Task<IReadOnlyList<CaptionAnswer>> Ask(CaptionQueue queue, int photos, CancellationToken? aborted = null) =>
-        queue.Caption([.. Enumerable.Repeat(Photo, photos)], Search, aborted ?? Cancellation);
+        queue.Caption([.. Enumerable.Repeat(Photo, photos)], Search, [], aborted ?? Cancellation);
 
     private static void Reply(IEnumerable<CaptionEntry> batch)
     {

@@ -82,15 +82,11 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
     }
 
     /// <summary>
-    /// Captions photos: all are accepted or none is.
+    /// Captions photos with models that the caller holds: all are accepted or none is.
     /// </summary>
     /// <returns>One answer for each photo, in their order.</returns>
     /// <exception cref="ProblemException">The queue is full (at once), the deadline passed, or the batch failed.</exception>
     /// <exception cref="OperationCanceledException">The caller left.</exception>
-    public Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, CancellationToken aborted) =>
-        Caption(photos, search, [], aborted);
-
-    /// <summary>The same, answered by models that the caller holds.</summary>
     public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, IReadOnlyList<LoadedModel> models, CancellationToken aborted)
     {
         using var deadline = new CancellationTokenSource(options.Deadline, time);

@@ -1,4 +1,5 @@
 using CaptionService.Api.Models;
+using CaptionService.Captioning;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
 
@@ -18,7 +19,7 @@ internal static class RequestedModels
         if (options.Model is { } name)
         {
             RegisteredModel model = models.Find(name);
-            return options.Languages.FirstOrDefault(language => !ModelRegistry.SameLanguage(language, model.Card.Language)) is { } other
+            return options.Languages.FirstOrDefault(language => !Tokenizer.SameLanguage(language, model.Card.Language)) is { } other
                 ? throw RequestedOptions.Invalid($"language is '{RequestedOptions.Shorten(other)}', but {model.Reference} writes '{model.Card.Language}': leave one of them out.")
                 : [model];
         }
@@ -36,7 +37,7 @@ internal static class RequestedModels
             foreach (StringWithQualityHeaderValue range in ranges.Where(range => range.Quality != 0).OrderByDescending(range => range.Quality ?? 1))
             {
                 string wanted = range.Value.ToString();
-                if (models.Active.FirstOrDefault(model => (wanted == "*" || ModelRegistry.SameLanguage(wanted, model.Card.Language))
+                if (models.Active.FirstOrDefault(model => (wanted == "*" || Tokenizer.SameLanguage(wanted, model.Card.Language))
                     && !Array.Exists(refused, unwanted => Covers(unwanted, model.Card.Language))) is { } found)
                 {
                     return found;

@@ -1,3 +1,4 @@
+using CaptionService.Captioning;
 using System.Collections.Concurrent;
 using System.Text.Json;
 using CaptionService.Api.Datasets;
@@ -37,7 +38,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         }
         foreach (RegisteredModel? one in (RegisteredModel?[])[model, other])
         {
-            if (one is not null && !ModelRegistry.SameLanguage(one.Card.Language, dataset.Language))
+            if (one is not null && !Tokenizer.SameLanguage(one.Card.Language, dataset.Language))
             {
                 throw new ProblemException(ProblemTable.InvalidOption, $"{one.Reference} writes in '{one.Card.Language}', the data set is in '{dataset.Language}'.");
             }
@@ -166,14 +167,13 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         string job = Path.Combine(folder, "job.json"), output = Path.Combine(folder, "result.json"), log = Path.Combine(folder, "log.txt");
         if (!File.Exists(output))
         {
-            string data = Path.Combine(storage.Value.Datasets, datasetId);
             Directory.CreateDirectory(folder);
             File.Delete(log);
             await File.WriteAllBytesAsync(job, JsonSerializer.SerializeToUtf8Bytes(new JobFile
             {
                 Name = model.Card.Name,
                 Language = model.Card.Language,
-                Data = new DatasetPaths(Path.Combine(data, "photos"), Path.Combine(data, "captions.token.txt"), Path.Combine(data, "train.txt"), Path.Combine(data, "dev.txt")),
+                Data = DatasetFolder.Paths(Path.Combine(storage.Value.Datasets, datasetId)),
                 Features = storage.Value.Features,
             }, JobFile.Json), stopping);
             await Start(["evaluate", model.Folder, job, "--split", split, "--output", output, "--attached"], log, stopping);

@@ -32,7 +32,7 @@ public sealed partial class ModelRegistry
             }
             await db.SaveChangesAsync(cancellation);
             List<ModelVersion> now = await db.ModelVersions.ToListAsync(cancellation);
-            foreach (ModelVersion first in now.Where(row => row.Folder.Length == 0 && !now.Exists(other => other.Active && SameLanguage(other.Language, row.Language))))
+            foreach (ModelVersion first in now.Where(row => row.Folder.Length == 0 && !now.Exists(other => other.Active && Tokenizer.SameLanguage(other.Language, row.Language))))
             {
                 (first.Active, first.ActivatedAt) = (true, time.GetUtcNow());
             }
@@ -41,7 +41,7 @@ public sealed partial class ModelRegistry
             RegisteredModel[] all = await Read(db, cancellation);
             foreach (string language in _shipped.Select(shipped => shipped.Card.Language))
             {
-                RegisteredModel answers = all.First(model => model.Active && SameLanguage(model.Card.Language, language));
+                RegisteredModel answers = all.First(model => model.Active && Tokenizer.SameLanguage(model.Card.Language, language));
                 try
                 {
                     holds.Add(await loaded.Hold(answers, cancellation));
@@ -50,8 +50,8 @@ public sealed partial class ModelRegistry
                 {
                     // Rather the model that came with the product than none. What the database says stays, for who mends it.
                     Log.FellBack(logger, answers.Reference, broken);
-                    all = [.. all.Select(model => SameLanguage(model.Card.Language, language) ? model with { Active = model.Shipped } : model)];
-                    holds.Add(await loaded.Hold(all.First(model => model.Shipped && SameLanguage(model.Card.Language, language)), cancellation));
+                    all = [.. all.Select(model => Tokenizer.SameLanguage(model.Card.Language, language) ? model with { Active = model.Shipped } : model)];
+                    holds.Add(await loaded.Hold(all.First(model => model.Shipped && Tokenizer.SameLanguage(model.Card.Language, language)), cancellation));
                 }
             }
             Show(all, holds.Select(hold => hold.Model));

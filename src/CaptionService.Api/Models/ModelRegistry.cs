@@ -27,7 +27,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
     public IReadOnlyList<RegisteredModel> Active => [.. _all.Where(model => model.Active).OrderByDescending(model => model == Default)];
 
     /// <summary>The active one of a language, or null.</summary>
-    public RegisteredModel? ActiveFor(string language) => _all.FirstOrDefault(model => model.Active && SameLanguage(model.Card.Language, language));
+    public RegisteredModel? ActiveFor(string language) => _all.FirstOrDefault(model => model.Active && Tokenizer.SameLanguage(model.Card.Language, language));
 
     /// <summary>What <c>name</c> or <c>name@version</c> means: of a name alone, the active version or else the newest.</summary>
     /// <exception cref="ProblemException">There is no such model.</exception>
@@ -105,7 +105,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         {
             RegisteredModel now = _all.FirstOrDefault(model => model.Card.Name == name && model.Active)
                 ?? throw (_all.Any(model => model.Card.Name == name) ? new ProblemException(ProblemTable.NoEarlierModel, $"No version of '{name}' is active.") : NotFound(name));
-            RegisteredModel before = _all.Where(model => !model.Active && model.ActivatedAt is not null && SameLanguage(model.Card.Language, now.Card.Language)).MaxBy(model => model.ActivatedAt)
+            RegisteredModel before = _all.Where(model => !model.Active && model.ActivatedAt is not null && Tokenizer.SameLanguage(model.Card.Language, now.Card.Language)).MaxBy(model => model.ActivatedAt)
                 ?? throw new ProblemException(ProblemTable.NoEarlierModel, $"No other model was active before {now.Reference}.");
             return await Activate(before, rolledBack: now, cancellation);
         }
@@ -134,7 +134,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
 
             await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
             List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
-            foreach (ModelVersion row in rows.Where(row => row.Active && SameLanguage(row.Language, model.Card.Language)))
+            foreach (ModelVersion row in rows.Where(row => row.Active && Tokenizer.SameLanguage(row.Language, model.Card.Language)))
             {
                 row.Active = false;
             }
@@ -173,9 +173,6 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
                 row.Folder.Length == 0, row.JobId, row.DatasetId, row.CreatedAt, row.Active, row.ActivatedAt)),
         ];
     }
-
-    /// <summary>Whether two tags name one language; regions and scripts do not count.</summary>
-    internal static bool SameLanguage(string one, string other) => string.Equals(one.Split('-')[0], other.Split('-')[0], StringComparison.OrdinalIgnoreCase);
 
     private static ProblemException NotFound(string reference) => new(ProblemTable.ModelNotFound, $"There is no model '{(reference.Length <= 80 ? reference : reference[..80] + "…")}'.");
 

@@ -19,7 +19,7 @@ internal sealed record ShippedModel(ModelCard Card, string Text, string Folder)
         ShippedModel[] models =
         [
             .. folders.Select(bundle => new ShippedModel(ModelBundle.ReadCard(bundle), File.ReadAllText(Path.Combine(bundle, ModelBundle.CardFile), Encoding.UTF8), bundle))
-                .OrderByDescending(model => ModelRegistry.SameLanguage(model.Card.Language, "en")),
+                .OrderByDescending(model => Tokenizer.SameLanguage(model.Card.Language, "en")),
         ];
         if (models.Length == 0)
         {
@@ -27,7 +27,7 @@ internal sealed record ShippedModel(ModelCard Card, string Text, string Folder)
         }
         for (int i = 0; i < models.Length; i++)
         {
-            if (Array.Find(models[..i], other => other.Card.Name == models[i].Card.Name || ModelRegistry.SameLanguage(other.Card.Language, models[i].Card.Language)) is { } other)
+            if (Array.Find(models[..i], other => other.Card.Name == models[i].Card.Name || Tokenizer.SameLanguage(other.Card.Language, models[i].Card.Language)) is { } other)
             {
                 throw new ModelBundleException($"'{Path.GetFileName(other.Folder)}' and '{Path.GetFileName(models[i].Folder)}' in '{folder}' have a name or a language in common: one bundle for each language.");
             }

@@ -1,3 +1,4 @@
+using CaptionService.Captioning;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -74,7 +75,7 @@ internal static partial class NewTrainingJob
         {
             start = models.Find(request.BaseModel, dataset.Language)
                 ?? throw new ProblemException(ProblemTable.NoBaseModel, $"The preset {preset.Name} starts from the model in service, but none writes '{dataset.Language}'.");
-            if (!string.Equals(start.Card.Language.Split('-')[0], dataset.Language.Split('-')[0], StringComparison.OrdinalIgnoreCase))
+            if (!Tokenizer.SameLanguage(start.Card.Language, dataset.Language))
             {
                 throw TrainingJobRequest.Invalid($"baseModel writes '{start.Card.Language}', the data set is '{dataset.Language}': both must be of one language.");
             }
