@@ -79,6 +79,14 @@ public sealed class Vocabulary
         return encoded;
     }
 
+    /// <summary>The lower-cased words of ids: what <see cref="Encode"/> is given, and what metrics compare.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An id is not in 0..<see cref="Count"/>-1.</exception>
+    public string[] Decode(IReadOnlyList<int> ids)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        return [.. ids.Select(id => display[id].ToLowerInvariant())];
+    }
+
     /// <summary>
     /// The vocabulary of a training set. A word's display form is its most frequent casing where it is not first in
     /// its caption (there a capital says nothing), or anywhere when it is only ever first.

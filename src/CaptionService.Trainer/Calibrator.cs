@@ -188,21 +188,13 @@ internal static class Calibrator
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
         var judged = new List<Judged>(photos.Length * search.Count);
         progress.Begin("calibration", photos.Length);
-        foreach (int[] rows in photos.Chunk(Batch))
+        foreach (var (photo, found) in photos.Zip(dev.Search(frozen, photos, search)))
         {
             stop.ThrowIfCancellationRequested();
-            using var features = dev.Rows(rows);
-            using var onDevice = features.to(TorchRuntime.Device);
-            using var state = frozen.Start(onDevice);
-            var found = BeamSearch.Search(rows.Length, search, state.Step, TorchRuntime.Device);
-            for (int i = 0; i < rows.Length; i++)
-            {
-                double needed = MedianHuman(cider, references[rows[i]]);
-                bool first = InFirstHalf(dataset.Dev[rows[i]].Name);
-                judged.AddRange(found[i].Select((hypothesis, rank) => new Judged(rows[i], first, found[i], rank,
-                    cider.Score([.. hypothesis.Words.Select(id => bundle.Vocabulary.Display(id).ToLowerInvariant())], references[rows[i]]) >= needed)));
-            }
-            progress.Advance(rows.Length);
+            double needed = MedianHuman(cider, references[photo]);
+            bool first = InFirstHalf(dataset.Dev[photo].Name);
+            judged.AddRange(found.Select((hypothesis, rank) => new Judged(photo, first, found, rank, cider.Score(bundle.Vocabulary.Decode(hypothesis.Words), references[photo]) >= needed)));
+            progress.Advance(1);
         }
         return judged;
     }

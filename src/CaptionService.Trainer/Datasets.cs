@@ -1,3 +1,4 @@
+using CaptionService.Captioning;
 using CaptionService.Captioning.Training;
 
 namespace CaptionService.Trainer;
@@ -35,6 +36,10 @@ public sealed class Dataset
         "test" when Test.Count > 0 => Test,
         _ => throw new DatasetException($"There is no split '{name}': {(Test.Count > 0 ? "train, dev or test" : "train or dev")}."),
     };
+
+    /// <summary>The captions of the training split, tokenised and joined by spaces: what a model may have learnt by heart.</summary>
+    public HashSet<string> TrainCaptions(Tokenizer tokenizer) =>
+        Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
 
     /// <summary>Reads a Flickr-style data set; relative paths start at <paramref name="root"/>.</summary>
     /// <exception cref="DatasetException">A file is missing or a line is malformed, a split is empty, or the splits overlap.</exception>

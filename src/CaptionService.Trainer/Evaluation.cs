@@ -51,10 +51,9 @@ internal static class Evaluation
             NoRepeatNgram = noRepeat ?? search.NoRepeatNgram,
         }).Diverse(diversity);
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, mirrored: false, progress, stop);
-        var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
-        var scores = new Validation(photos, features, known, bundle.Vocabulary, tokenizer).Run(frozen, search);
+        var scores = new Validation(photos, features, dataset.TrainCaptions(tokenizer), bundle.Vocabulary, tokenizer).Run(frozen, search);
         if (output is not null)
             Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
                 [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Captions[i]), scores.PhotoCider[i], photo.Captions))]));

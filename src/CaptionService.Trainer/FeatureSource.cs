@@ -1,3 +1,5 @@
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -5,6 +7,8 @@ namespace CaptionService.Trainer;
 /// <summary>The features of a split's photos: computed and cached (<see cref="FeatureCache"/>), or given with the data set.</summary>
 public abstract class FeatureSource : IDisposable
 {
+    private const int Batch = 50;       // photos searched together
+
     /// <summary>Values of one feature vector.</summary>
     public abstract int Size { get; }
 
@@ -28,6 +32,28 @@ public abstract class FeatureSource : IDisposable
     /// <summary>Rows as a tensor.</summary>
     /// <returns>(N, 196, 512) float16, or (N, F) in the file's type; on the CPU, the caller's.</returns>
     public abstract Tensor Rows(IReadOnlyList<int> rows);
+
+    /// <summary>Searches the captions of rows, some together.</summary>
+    /// <param name="decoder">Ready for search.</param>
+    /// <param name="rows">Which, in what order.</param>
+    /// <param name="options">How.</param>
+    /// <returns>Each row's hypotheses, in the order of <paramref name="rows"/>.</returns>
+    internal IEnumerable<IReadOnlyList<Hypothesis>> Search(FrozenDecoder decoder, IEnumerable<int> rows, BeamSearchOptions options)
+    {
+        foreach (int[] some in rows.Chunk(Batch))
+        {
+            foreach (var found in SearchTogether(decoder, some, options))
+                yield return found;
+        }
+    }
+
+    private IReadOnlyList<Hypothesis>[] SearchTogether(FrozenDecoder decoder, int[] rows, BeamSearchOptions options)
+    {
+        using var features = Rows(rows);
+        using var onDevice = features.to(TorchRuntime.Device);
+        using var state = decoder.Start(onDevice);
+        return BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device);
+    }
 
     /// <inheritdoc/>
     public abstract void Dispose();

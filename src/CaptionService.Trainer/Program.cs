@@ -155,9 +155,7 @@ public static class Program
                 options[option] = value?.DeepClone();
             job = job with { Options = options.Deserialize<TrainingOptions>(TrainingJob.Json)! };
         }
-        job.Options.Check();
-        if (job.Options.Epochs == 0 && job.BaseModel is null)
-            throw new ValidationException("epochs is 0; without a baseModel it must be 1 or more.");
+        job.Options.Check(job.BaseModel is not null);
         if (string.IsNullOrWhiteSpace(job.Language))
             throw new ValidationException("language is empty; it must be a BCP 47 tag such as en.");
         if (job.Version < 1)

@@ -64,8 +64,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         using var mirrored = _options.Mirror && !features.SingleVector ? FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: true, progress, stop) : null;
         using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, mirrored: false, progress, stop);
         progress.Report = null;
-        var known = dataset.Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
-        var validation = new Validation(dataset.Dev, devFeatures, known, vocabulary, tokenizer);
+        var validation = new Validation(dataset.Dev, devFeatures, dataset.TrainCaptions(tokenizer), vocabulary, tokenizer);
 
         var network = baseModel?.Decoder.Options ?? new DecoderOptions
         {
@@ -78,6 +77,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             FeatureSize = features.Size,
             SingleVector = features.SingleVector,
         };
+        if (_options.SelfCriticalEpochs > 0 && network.Architecture != "top-down")
+            throw new DatasetException($"The base model is '{network.Architecture}', which has no self-critical training: set selfCriticalEpochs to 0.");
         if (features.SingleVector && network.Attends)
             throw new DatasetException($"The data set has one vector a photo and no photos: '{network.Architecture}' attends to places, show-and-tell can be trained.");
         if (network.FeatureSize != features.Size || network.SingleVector != features.SingleVector)
@@ -108,7 +109,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         else if (baseModel is not null)
         {
             // What the base model says of the same photos, before anything is learnt.
-            Validate(decoder, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, charts, at, 0);
+            Validate(decoder, validation, devCaptions, dataset.Dev, tokenizer, charts, at, 0);
         }
 
         // 3. Steps.
@@ -168,7 +169,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             {
                 if (at.OutOfTime)
                     Warn(at, "out_of_time", $"The budget of {job.BudgetMinutes} minutes is spent in epoch {epoch + 1} of {epochs}: the best epoch so far is the model.");
-                at = EndOfEpoch(decoder, adam, validation, devFeatures, devCaptions, dataset.Dev, tokenizer, charts, at, stage, epoch + 1, Math.Log(vocabulary.Count));
+                at = EndOfEpoch(decoder, adam, validation, devCaptions, dataset.Dev, tokenizer, charts, at, stage, epoch + 1, Math.Log(vocabulary.Count));
             }
             if (ends || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(saved).TotalSeconds >= _options.CheckpointSeconds)
             {
@@ -257,11 +258,11 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 
     private static int EpochsDone(Position at, Stage stage) => at.StageEpoch + (int)((at.Step - at.StageStep) / stage.StepsPerEpoch);
 
-    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
+    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, int[][][] devCaptions,
         IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, Stage stage, int epoch, double guessing)
     {
         using var average = adam.UseAverage();
-        var scores = Validate(decoder, validation, devFeatures, devCaptions, dev, tokenizer, charts, at, epoch, stage);
+        var scores = Validate(decoder, validation, devCaptions, dev, tokenizer, charts, at, epoch, stage);
         if (scores.Cider > at.BestCider)
         {
             Checkpoint.SaveBest(folder, decoder, epoch);
@@ -271,14 +272,14 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return at with { LossSum = 0, NllSum = 0, Summed = 0 };
     }
 
-    private Scores Validate(CaptionDecoder decoder, Validation validation, FeatureSource devFeatures, int[][][] devCaptions,
+    private Scores Validate(CaptionDecoder decoder, Validation validation, int[][][] devCaptions,
         IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, Stage? stage = null)
     {
         decoder.eval();
         Scores scores;
         using (var frozen = decoder.Freeze(decoder.ComputeType))
             scores = validation.Run(frozen, validation.Search with { Width = _options.ValidationBeamWidth });
-        double devLoss = DevLoss(decoder, devFeatures, devCaptions);
+        double devLoss = validation.Loss(decoder, devCaptions, _options.BatchPhotos);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
         var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
@@ -286,23 +287,6 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
         progress.Say($"epoch {epoch}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
         return scores;
-    }
-
-    private double DevLoss(CaptionDecoder decoder, FeatureSource features, int[][][] captions)
-    {
-        using var noGrad = no_grad();
-        double sum = 0;
-        long places = 0;
-        foreach (int[] rows in Enumerable.Range(0, captions.Length).Chunk(_options.BatchPhotos))
-        {
-            using var scope = NewDisposeScope();
-            using var packed = new PackedCaptions([.. rows.Select(r => captions[r])], TorchRuntime.Device);
-            var pass = decoder.Forward(features.Rows(rows).to(TorchRuntime.Device), packed);
-            var logP = decoder.Logits(pass.Outputs).to(ScalarType.Float32).log_softmax(-1);
-            sum -= logP.gather(1, packed.Targets.unsqueeze(1)).sum().ToDouble();
-            places += packed.Targets.shape[0];
-        }
-        return sum / places;
     }
 
     /// <summary>No better epoch for long; every stage gets that long.</summary>

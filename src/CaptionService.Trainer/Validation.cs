@@ -1,6 +1,8 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Metrics;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
 
@@ -74,8 +76,6 @@ public sealed record Variety(double Count, double Words, double Pairs, double Pa
 /// <summary>Searches a caption for each photo of a split and scores it against people's.</summary>
 internal sealed class Validation
 {
-    private const int Batch = 50;       // photos searched together
-
     private readonly FeatureSource _features;
     private readonly IReadOnlyList<string>[][] _references;
     private readonly Cider<string> _cider;
@@ -100,6 +100,27 @@ internal sealed class Validation
         Search = BeamSearchOptions.For(tokenizer, vocabulary);
     }
 
+    /// <summary>Mean negative log-likelihood of people's captions, a word.</summary>
+    /// <param name="decoder">In evaluation mode.</param>
+    /// <param name="captions">Of each photo, as ids.</param>
+    /// <param name="batch">Photos together.</param>
+    public double Loss(CaptionDecoder decoder, int[][][] captions, int batch)
+    {
+        using var noGrad = no_grad();
+        double sum = 0;
+        long places = 0;
+        foreach (int[] rows in Enumerable.Range(0, captions.Length).Chunk(batch))
+        {
+            using var scope = NewDisposeScope();
+            using var packed = new PackedCaptions([.. rows.Select(r => captions[r])], TorchRuntime.Device);
+            var pass = decoder.Forward(_features.Rows(rows).to(TorchRuntime.Device), packed);
+            var logP = decoder.Logits(pass.Outputs).to(ScalarType.Float32).log_softmax(-1);
+            sum -= logP.gather(1, packed.Targets.unsqueeze(1)).sum().ToDouble();
+            places += packed.Targets.shape[0];
+        }
+        return sum / places;
+    }
+
     /// <summary>Scores a decoder.</summary>
     /// <param name="decoder">Ready for search.</param>
     /// <param name="options">How to search; the best hypothesis is scored, and of several how they differ.</param>
@@ -108,19 +129,13 @@ internal sealed class Validation
         var captions = new List<IReadOnlyList<string>>();
         var sets = new List<IReadOnlyList<string>[]>();
         int unended = 0;
-        foreach (int[] rows in Enumerable.Range(0, _references.Length).Chunk(Batch))
+        foreach (var found in _features.Search(decoder, Enumerable.Range(0, _references.Length), options))
         {
-            using var features = _features.Rows(rows);
-            using var onDevice = features.to(TorchRuntime.Device);
-            using var state = decoder.Start(onDevice);
-            foreach (var found in BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device))
-            {
-                if (found.Count == 0)
-                    throw new CollapsedException("The model's probabilities are not numbers: lower learningRate, or set precision to float32.");
-                unended += found[0].Ended ? 0 : 1;
-                sets.Add([.. found.Select(h => h.Words.Select(id => _vocabulary.Display(id).ToLowerInvariant()).ToArray())]);
-                captions.Add(sets[^1][0]);
-            }
+            if (found.Count == 0)
+                throw new CollapsedException("The model's probabilities are not numbers: lower learningRate, or set precision to float32.");
+            unended += found[0].Ended ? 0 : 1;
+            sets.Add([.. found.Select(h => _vocabulary.Decode(h.Words))]);
+            captions.Add(sets[^1][0]);
         }
         string[] sentences = [.. captions.Select(c => string.Join(' ', c))];
         double[] cider = [.. captions.Select((c, i) => _cider.Score(c, _references[i]))];

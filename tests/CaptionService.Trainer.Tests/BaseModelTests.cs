@@ -50,6 +50,17 @@ public sealed class BaseModelTests(SharedFeatures features)
     }
 
     [Fact]
+    public void A_model_without_self_critical_training_is_refused_before_any_step()
+    {
+        using var first = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 1, Architecture = "show-and-tell" });
+        first.Train();
+        using var job = From(first.File("model"));
+        job.WriteJob(job.Job with { Options = job.Job.Options with { SelfCriticalEpochs = 1 } });
+        Assert.Contains("selfCriticalEpochs", Assert.Throws<DatasetException>(() => job.Train()).Message);
+        Assert.DoesNotContain(job.Events(), e => e.Type == "epoch");
+    }
+
+    [Fact]
     public void Steps_can_be_of_captions_instead_of_photos()
     {
         using var job = new JobFolder(features.Folder, JobFolder.Small with { BatchCaptions = 4, Epochs = 2, Architecture = "show-and-tell" });

@@ -39,7 +39,7 @@ public sealed class TrainingOptionsTests
     public void A_value_out_of_its_range_is_named_with_the_range(string name, string value)
     {
         var options = JsonSerializer.Deserialize<TrainingOptions>($$"""{"{{name}}": {{value}}}""", TrainingJob.Json)!;
-        var refused = Assert.Throws<ValidationException>(options.Check);
+        var refused = Assert.Throws<ValidationException>(() => options.Check(hasBaseModel: true));
         Assert.StartsWith($"{name} is {value.Trim('"')};", refused.Message);
         Assert.Matches(@"it must be \S+( to |, )\S+.*\.$", refused.Message);
     }
@@ -47,17 +47,26 @@ public sealed class TrainingOptionsTests
     [Fact]
     public void Every_option_but_a_switch_has_a_range_and_the_defaults_are_in_it()
     {
-        new TrainingOptions().Check();
+        new TrainingOptions().Check(hasBaseModel: false);
         Assert.All(Properties.Where(p => p.PropertyType != typeof(bool)), p => Assert.NotEmpty(p.GetCustomAttributes<ValidationAttribute>()));
         Assert.All(Properties, p => Assert.NotNull(p.GetCustomAttribute<System.ComponentModel.DescriptionAttribute>()));
+    }
+
+    [Fact]
+    public void Without_epochs_there_must_be_a_base_model_and_self_critical_ones()
+    {
+        var options = new TrainingOptions { Epochs = 0, SelfCriticalEpochs = 1 };
+        options.Check(hasBaseModel: true);
+        Assert.StartsWith("epochs is 0; without a base model", Assert.Throws<ValidationException>(() => options.Check(hasBaseModel: false)).Message);
+        Assert.StartsWith("epochs is 0 and selfCriticalEpochs is 0", Assert.Throws<ValidationException>(() => (options with { SelfCriticalEpochs = 0 }).Check(hasBaseModel: true)).Message);
     }
 
     [Fact]
     public void Heads_that_do_not_divide_the_hidden_units_are_named()
     {
         var options = new TrainingOptions { Hidden = 100, Heads = 8 };
-        Assert.StartsWith("heads is 8; it must divide hidden, which is 100", Assert.Throws<ValidationException>(options.Check).Message);
-        (options with { Architecture = "show-and-tell" }).Check();
+        Assert.StartsWith("heads is 8; it must divide hidden, which is 100", Assert.Throws<ValidationException>(() => options.Check(hasBaseModel: true)).Message);
+        (options with { Architecture = "show-and-tell" }).Check(hasBaseModel: false);
     }
 
     [Fact]

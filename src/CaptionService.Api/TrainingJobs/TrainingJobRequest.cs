@@ -100,13 +100,9 @@ public sealed class TrainingJobRequest
             throw Invalid(string.Create(CultureInfo.InvariantCulture, $"budget.minutes is {minutes}; it must be {TrainingBudget.LeastMinutes} to {TrainingBudget.MostMinutes}."));
         }
         TrainingOptions chosen = options.Deserialize<TrainingOptions>(Format)!;
-        if (chosen.Epochs == 0 && !hasBase)
-        {
-            throw Invalid("epochs is 0; without a base model it must be 1 to 1000.");
-        }
         try
         {
-            chosen.Check();
+            chosen.Check(hasBase);
         }
         catch (ValidationException wrong)
         {

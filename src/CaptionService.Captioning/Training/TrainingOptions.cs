@@ -151,8 +151,9 @@ public sealed record TrainingOptions
     [Range(0, int.MaxValue), Description("Seed of weights, order, dropout and sampling.")]
     public int Seed { get; init; } = 1;
 
+    /// <param name="hasBaseModel">Whether training starts from a model.</param>
     /// <exception cref="ValidationException">An option is out of its range, or does not go with another; the message names it and the range.</exception>
-    public void Check()
+    public void Check(bool hasBaseModel)
     {
         foreach (var property in typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance))
         {
@@ -171,7 +172,9 @@ public sealed record TrainingOptions
             }
         }
         if (Epochs + SelfCriticalEpochs == 0)
-            throw new ValidationException("epochs and selfCriticalEpochs are both 0; one must be 1 or more.");
+            throw new ValidationException("epochs is 0 and selfCriticalEpochs is 0; one must be 1 or more.");
+        if (Epochs == 0 && !hasBaseModel)
+            throw new ValidationException("epochs is 0; without a base model it must be 1 to 1000.");
         if (SelfCriticalEpochs > 0 && Architecture != "top-down")
             throw new ValidationException($"selfCriticalEpochs is {SelfCriticalEpochs}; '{Architecture}' has no self-critical training, it must be 0.");
         if (Architecture == "top-down" && Hidden % Heads != 0)
