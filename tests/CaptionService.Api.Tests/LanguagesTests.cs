@@ -40,6 +40,8 @@ public sealed class ThreeLanguages : IAsyncLifetime
     /// <summary>Photos and jobs of each batch.</summary>
     public ConcurrentQueue<(int Photos, int Jobs)> Passes { get; } = new();
 
+    public Task Waiting(int photos) => _factory.Waiting(photos);
+
     public async ValueTask InitializeAsync() => Client = await _factory.Start(ready: true);
 
     public async ValueTask DisposeAsync()
@@ -208,7 +210,7 @@ public sealed class LanguagesTests(ThreeLanguages service) : IClassFixture<Three
         Task<Answer> first = service.Caption("?language=en");
         await entered.Task;
         Task<Answer> english = service.Caption("?language=en&count=1"), german = service.Caption("?language=de"), both = service.Caption("?language=zh,de");
-        await Task.Delay(200, Service.Cancellation);        // they are in the queue by now
+        await service.Waiting(3);
         released.Set();
 
         Assert.Equal(["en"], Languages(await first));

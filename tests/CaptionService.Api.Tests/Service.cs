@@ -1,3 +1,5 @@
+using CaptionService.Api.Captions;
+using Microsoft.Extensions.DependencyInjection;
 using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Tests;
@@ -88,6 +90,15 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
     {
         _configure = configure;
         UseKestrel(0);
+    }
+
+    /// <summary>Waits until so many photos wait for the worker.</summary>
+    public async Task Waiting(int photos)
+    {
+        while (Services.GetRequiredService<CaptionQueue>().Length != photos)
+        {
+            await Task.Delay(5, Service.Cancellation);
+        }
     }
 
     public async Task<HttpClient> Start(bool ready)

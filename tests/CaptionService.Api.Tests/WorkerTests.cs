@@ -43,13 +43,7 @@ public sealed class FaultyService : IAsyncLifetime
     public static int Seen(IReadOnlyList<CaptionJob> jobs) => jobs.DistinctBy(job => job.Photo).Count();
 
     /// <summary>Waits until so many photos wait.</summary>
-    public async Task Waiting(int photos)
-    {
-        while (_factory.Services.GetRequiredService<CaptionQueue>().Length != photos)
-        {
-            await Task.Delay(5, Service.Cancellation);
-        }
-    }
+    public Task Waiting(int photos) => _factory.Waiting(photos);
 
     /// <summary>Puts a fault round the model; null takes it away.</summary>
     public void Fault(Func<CaptionBatch, CaptionBatch>? fault)

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
-using CaptionService.Api.Captions;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Tests;
 using Microsoft.Extensions.DependencyInjection;
@@ -232,10 +231,7 @@ public abstract class ModelsTests(ModelService service)
         Task<Answer> running = service.Caption();
         await entered.Task;
         Task<Answer> waiting = service.Caption();
-        while (service.Factory.Services.GetRequiredService<CaptionQueue>().Length == 0)
-        {
-            await Task.Delay(5, Service.Cancellation);
-        }
+        await service.Factory.Waiting(1);
 
         Answer activated = await service.Activate("small", version);      // while the worker is busy
         Task<Answer> later = service.Caption();
