@@ -31,15 +31,18 @@ internal sealed class Adam : IDisposable
         }
     }
 
-    /// <summary>One update from the parameters' gradients, which are cleared.</summary>
+    /// <summary>What it updates, by name.</summary>
+    public IReadOnlyDictionary<string, Parameter> Parameters => _parameters.ToDictionary(p => p.Name, p => p.Value);
+
+    /// <summary>One update from the parameters' gradients, which are cleared; a parameter without one stays as it is.</summary>
     /// <returns>Norm of the gradient before clipping.</returns>
     public double Step(double learningRate, double maxNorm)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         Steps++;
-        var gradients = _parameters.Select(p => p.Value.grad ?? zeros_like(p.Value)).ToArray();
-        double norm = stack([.. gradients.Select(g => g.norm())]).norm().ToDouble();
+        var gradients = _parameters.Select(p => p.Value.grad).ToArray();
+        double norm = stack([.. gradients.OfType<Tensor>().Select(g => g.norm())]).norm().ToDouble();
         if (!double.IsFinite(norm))
         {
             Clear();
@@ -53,9 +56,11 @@ internal sealed class Adam : IDisposable
         using var toward = tensor((float)(1 - decay), device: _parameters[0].Value.device);
         for (int i = 0; i < _parameters.Length; i++)
         {
+            if (gradients[i] is not { } g)
+                continue;
             using var inner = NewDisposeScope();
             var (name, value) = _parameters[i];
-            Tensor m = _state["m." + name], v = _state["v." + name], g = gradients[i];
+            Tensor m = _state["m." + name], v = _state["v." + name];
             m.mul_(beta1).add_(g, rest1);
             v.mul_(beta2).addcmul_(g, g, rest2);
             value.addcdiv_(m, v.sqrt().mul_(root).add_(epsilon, one), step);
@@ -120,7 +125,7 @@ internal sealed class Adam : IDisposable
     private void Clear()
     {
         foreach (var (_, value) in _parameters)
-            value.grad?.zero_();
+            value.grad = null;
     }
 
     public void Dispose()

@@ -69,8 +69,8 @@ internal static class Calibrator
                 throw new DatasetException($"The model writes '{bundle.Card.Language}', the captions are '{job.Language}'.");
             encoder = bundle.EncoderPath ?? Captioner.DefaultEncoderPath;
         }
-        using var train = FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: false, progress, stop);
-        using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, mirrored: false, progress, stop);
+        using var train = FeatureSource.Open(dataset, dataset.Train, cache, encoder, PhotoView.Upright, progress, stop);
+        using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, PhotoView.Upright, progress, stop);
         var (card, calibration) = Apply(modelFolder, output, dataset, train, dev, progress, stop);
         if (calibration is null)
         {

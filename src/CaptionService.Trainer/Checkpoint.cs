@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CaptionService.Captioning;
-using CaptionService.Captioning.Decoders;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -47,14 +46,11 @@ internal sealed record Position
     [JsonIgnore]
     public double Nll => NllSum / Math.Max(Summed, 1);
 
-    /// <summary>Best dev CIDEr, its epoch (1, 2, …; 0 = none) and that epoch's scores.</summary>
-    public double BestCider { get; init; } = -1;
+    /// <summary>Each language's best epoch.</summary>
+    public IReadOnlyDictionary<string, BestEpoch> Best { get; init; } = new Dictionary<string, BestEpoch>();
 
-    /// <summary>Epoch of the best dev CIDEr.</summary>
-    public int BestEpoch { get; init; }
-
-    /// <summary>Scores of the best epoch.</summary>
-    public IReadOnlyDictionary<string, double> BestScores { get; init; } = new Dictionary<string, double>();
+    /// <summary>A language's best epoch; before there is one, epoch 0, which anything betters.</summary>
+    public BestEpoch BestOf(LearntLanguage language) => Best.GetValueOrDefault(language.Language) ?? new BestEpoch(0, -1, new Dictionary<string, double>());
 
     /// <summary>Seconds spent on steps and validations, over all attempts.</summary>
     public double Seconds { get; init; }
@@ -84,23 +80,29 @@ internal sealed record Position
     public string Job { get; init; } = "";
 }
 
+/// <summary>An epoch and what it reached on the development photos.</summary>
+/// <param name="Epoch">1, 2, …; 0: none.</param>
+/// <param name="Cider">0..10.</param>
+/// <param name="Scores">By name.</param>
+internal sealed record BestEpoch(int Epoch, double Cider, IReadOnlyDictionary<string, double> Scores);
+
 /// <summary><c>checkpoint.safetensors</c>: one file, replaced in one step, so that there is always a whole one.</summary>
 internal static class Checkpoint
 {
     private const string Name = "checkpoint.safetensors";
 
-    public static void Save(string folder, CaptionDecoder decoder, Adam adam, Position position)
+    public static void Save(string folder, Adam adam, Position position)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var tensors = decoder.state_dict().ToDictionary(p => "weights." + p.Key, p => p.Value);
+        var tensors = adam.Parameters.ToDictionary(p => "weights." + p.Key, p => (Tensor)p.Value);
         foreach (var (name, tensor) in adam.State)
             tensors.Add("adam." + name, tensor);
         SaveWhole(Path.Combine(folder, Name), tensors, new Dictionary<string, string> { ["position"] = JsonSerializer.Serialize(position) });
     }
 
     /// <returns>The position, or null when there is no checkpoint of this job.</returns>
-    public static Position? Load(string folder, CaptionDecoder decoder, Adam adam, string job)
+    public static Position? Load(string folder, Adam adam, string job)
     {
         string path = Path.Combine(folder, Name);
         if (!File.Exists(path))
@@ -113,29 +115,29 @@ internal static class Checkpoint
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var tensors = Safetensors.Load(path);
-        foreach (var (name, parameter) in decoder.state_dict())
+        foreach (var (name, parameter) in adam.Parameters)
             parameter.copy_(tensors["weights." + name]);
         adam.Load(adam.State.Keys.ToDictionary(n => n, n => tensors["adam." + n]), position.Step - position.StageStep);
         return position;
     }
 
-    /// <summary>Keeps the weights of an epoch aside.</summary>
-    public static void SaveBest(string folder, CaptionDecoder decoder, int epoch)
+    /// <summary>Keeps the weights of a language's best epoch aside.</summary>
+    public static void SaveBest(string folder, LearntLanguage language, int epoch)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        SaveWhole(BestPath(folder, epoch), decoder.state_dict().ToDictionary(p => p.Key, p => p.Value), null);
+        SaveWhole(BestPath(folder, language, epoch), language.Decoder.state_dict().ToDictionary(p => p.Key, p => p.Value), null);
     }
 
     /// <summary>Where <see cref="SaveBest"/> put an epoch's weights.</summary>
-    public static string BestPath(string folder, int epoch) => Path.Combine(folder, $"best-{epoch}.safetensors");
+    public static string BestPath(string folder, LearntLanguage language, int epoch) => Path.Combine(folder, $"best-{language.Language}-{epoch}.safetensors");
 
-    /// <summary>Removes the weights of all other epochs.</summary>
-    public static void KeepOnly(string folder, int epoch)
+    /// <summary>Removes the weights of all other epochs of a language.</summary>
+    public static void KeepOnly(string folder, LearntLanguage language, int epoch)
     {
-        foreach (string file in Directory.GetFiles(folder, "best-*.safetensors"))
+        foreach (string file in Directory.GetFiles(folder, $"best-{language.Language}-*.safetensors"))
         {
-            if (file != BestPath(folder, epoch))
+            if (file != BestPath(folder, language, epoch))
                 File.Delete(file);
         }
     }

@@ -47,18 +47,19 @@ internal static class Collapse
     /// <summary>Of a self-critical epoch, whose loss is the negative reward: what it reached before stays the model.</summary>
     /// <param name="at">After the epoch, its sums still in it.</param>
     /// <param name="scores">Of the epoch.</param>
+    /// <param name="best">Best dev CIDEr so far, this epoch's included.</param>
     /// <param name="warn">Writes a warning.</param>
     /// <returns>With <see cref="Position.StageOver"/> set where going on is useless.</returns>
-    public static Position JudgeReward(Position at, Scores scores, Action<Position, string, string> warn)
+    public static Position JudgeReward(Position at, Scores scores, double best, Action<Position, string, string> warn)
     {
         double reward = -at.Loss, before = -at.LastLoss;
-        bool fell = at.LastLoss < 0 && at.Summed > 0 && reward < 0.7 * before, worse = scores.Cider < 0.8 * at.BestCider;
+        bool fell = at.LastLoss < 0 && at.Summed > 0 && reward < 0.7 * before, worse = scores.Cider < 0.8 * best;
         if (fell || worse)
         {
-            warn(at, "self_critical_collapse", (fell ? $"The reward fell from {before:F3} to {reward:F3}" : $"Dev CIDEr fell to {scores.Cider:F3}, from {at.BestCider:F3}")
+            warn(at, "self_critical_collapse", (fell ? $"The reward fell from {before:F3} to {reward:F3}" : $"Dev CIDEr fell to {scores.Cider:F3}, from {best:F3}")
                 + ": self-critical training ends here. Lower selfCriticalLearningRate, or raise anchor.");
         }
-        else if (scores.Cider < at.BestCider && at.LastLoss < 0 && reward > before)
+        else if (scores.Cider < best && at.LastLoss < 0 && reward > before)
         {
             warn(at, "learnt_by_heart", $"The reward on training photos rose to {reward:F3} while dev CIDEr fell to {scores.Cider:F3}: the captions are being learnt by heart. More dropout, or fewer selfCriticalEpochs, may help.");
         }

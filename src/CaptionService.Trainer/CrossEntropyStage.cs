@@ -7,21 +7,21 @@ using static TorchSharp.torch;
 namespace CaptionService.Trainer;
 
 /// <summary>Learns to predict each word of a human caption from those before it.</summary>
-internal sealed class CrossEntropyStage(int[][][] captions, CaptionDecoder decoder, Adam adam, FeatureSource features, FeatureSource? mirrored, TrainingOptions options)
-    : Stage(decoder, adam, features, mirrored, options)
+internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam, TrainingOptions options) : Stage(lessons, adam, options)
 {
-    private readonly (int Photo, int[][] Captions)[] _items = options.BatchCaptions == 0
-        ? [.. captions.Select((c, photo) => (photo, c))]
-        : [.. captions.SelectMany((c, photo) => c.Select(caption => (photo, new[] { caption })))];
+    private readonly Dictionary<Lesson, (int Photo, int[][] Captions)[]> _items = lessons.ToDictionary(lesson => lesson, lesson => options.BatchCaptions == 0
+        ? lesson.Captions.Select((c, photo) => (photo, c)).ToArray()
+        : [.. lesson.Captions.SelectMany((c, photo) => c.Select(caption => (photo, new[] { caption })))]);
 
     public override string Name => "cross-entropy";
     public override TrainingOptions Options { get; } = options;
-    public override int Items => _items.Length;
-    public override int Batch => Options.BatchCaptions == 0 ? Options.BatchPhotos : Options.BatchCaptions;
+    protected override int Items(Lesson lesson) => _items[lesson].Length;
+    protected override int Batch => Options.BatchCaptions == 0 ? Options.BatchPhotos : Options.BatchCaptions;
 
-    protected override (double Loss, double Nll) Learn(CaptionDecoder decoder, FeatureSource view, ReadOnlySpan<int> items, long step, long inStage)
+    protected override (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] items, long step, long inStage)
     {
-        var rows = items.ToArray().Select(i => _items[i]).ToArray();
+        var decoder = lesson.Decoder;
+        var rows = Array.ConvertAll(items, i => _items[lesson][i]);
         var places = view.Rows([.. rows.Select(r => r.Photo)]).to(TorchRuntime.Device);
         using var packed = new PackedCaptions([.. rows.Select(r => r.Captions)], TorchRuntime.Device);
         double sampled = Options.ScheduledSampling * inStage / Steps;

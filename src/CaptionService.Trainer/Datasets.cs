@@ -68,6 +68,19 @@ public sealed class Dataset
         return dataset;
     }
 
+    /// <summary>The same photos with the captions of another file; those it has none for are left out.</summary>
+    /// <exception cref="DatasetException">The file is missing or a line is malformed, or a split has no photo in it.</exception>
+    public Dataset WithCaptions(string file)
+    {
+        var captions = ReadCaptions(file);
+        IReadOnlyList<CaptionedPhoto> Of(IReadOnlyList<CaptionedPhoto> photos) =>
+            [.. photos.Where(p => captions.ContainsKey(p.Name)).Select(p => p with { Captions = captions[p.Name] })];
+        var dataset = new Dataset { Train = Of(Train), Dev = Of(Dev), Test = Of(Test), FeaturesFile = FeaturesFile };
+        return dataset.Train.Count > 0 && dataset.Dev.Count > 0
+            ? dataset
+            : throw new DatasetException($"{Path.GetFileName(file)} has captions of {dataset.Train.Count} training and {dataset.Dev.Count} development photos; both must have some.");
+    }
+
     /// <summary>Reads a token file: captions by photo, both in the order of the file.</summary>
     /// <exception cref="DatasetException">The file is missing or a line is malformed.</exception>
     internal static Dictionary<string, List<string>> ReadCaptions(string file)

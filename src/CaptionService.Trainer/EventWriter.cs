@@ -11,7 +11,7 @@ internal sealed class EventWriter : IDisposable
 {
     private readonly FileStream _file;
     private readonly TimeProvider _time;
-    private readonly Dictionary<string, long> _last = [];        // type (and code) → greatest step written
+    private readonly Dictionary<string, long> _last = [];        // type (and code or language) → greatest step written
     private long _id;
 
     private readonly Fence? _fence;
@@ -36,7 +36,7 @@ internal sealed class EventWriter : IDisposable
                 _id = e.Id;
                 if (e.Data.TryGetProperty("step", out var step))
                 {
-                    string key = Key(e.Type, e.Data.TryGetProperty("code", out var code) ? code.GetString() : null);
+                    string key = Key(e.Type, e.Data.TryGetProperty("code", out var code) || e.Data.TryGetProperty("language", out code) ? code.GetString() : null);
                     _last[key] = Math.Max(_last.GetValueOrDefault(key, -1), step.GetInt64());
                 }
                 end += line.Length + 1;
@@ -57,7 +57,7 @@ internal sealed class EventWriter : IDisposable
         _file.Flush();
     }
 
-    /// <summary>Appends an event of a step, once; <paramref name="data"/> must carry the step, and the code, too.</summary>
+    /// <summary>Appends an event of a step, once; <paramref name="data"/> must carry the step, and the code or language, too.</summary>
     /// <returns>Whether it was written.</returns>
     public bool WriteOnce(string type, long step, object data, string? code = null)
     {

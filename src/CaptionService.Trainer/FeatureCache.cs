@@ -37,14 +37,14 @@ public sealed class FeatureCache : FeatureSource
     /// <param name="folder">Where the caches are.</param>
     /// <param name="photos">Order = rows.</param>
     /// <param name="encoderPath">Weights of the encoder.</param>
-    /// <param name="mirrored">Whether the photos are seen mirrored.</param>
+    /// <param name="view">How the photos are seen.</param>
     /// <param name="progress">Called after each block.</param>
     /// <param name="stop">Ends the pass after the block under way.</param>
     /// <exception cref="DatasetException">A photo cannot be read.</exception>
-    public static FeatureCache Open(string folder, IReadOnlyList<CaptionedPhoto> photos, string encoderPath, bool mirrored, Progress progress, CancellationToken stop)
+    public static FeatureCache Open(string folder, IReadOnlyList<CaptionedPhoto> photos, string encoderPath, PhotoView view, Progress progress, CancellationToken stop)
     {
         Directory.CreateDirectory(folder);
-        string path = Path.Combine(folder, Digest(photos, encoderPath, mirrored) + ".features");
+        string path = Path.Combine(folder, Digest(photos, encoderPath, view) + ".features");
         using var alone = Alone(path + ".lock", stop);
         var done = Verified(path, photos.Count);
         int blocks = (photos.Count + Block - 1) / Block;
@@ -55,14 +55,14 @@ public sealed class FeatureCache : FeatureSource
             using var index = new StreamWriter(new FileStream(path + ".index", FileMode.Append)) { NewLine = "\n" };
             if (index.BaseStream.Length > 0)
                 index.WriteLine();                  // a line cut by a crash must not swallow the next
-            progress.Begin(mirrored ? "features (mirrored)" : "features", photos.Count, Math.Min(done.Count * Block, photos.Count));
+            progress.Begin(view == PhotoView.Upright ? "features" : $"features ({PhotoViews.Name(view)})", photos.Count, Math.Min(done.Count * Block, photos.Count));
             for (int block = 0; block < blocks; block++)
             {
                 if (done.Contains(block))
                     continue;
                 stop.ThrowIfCancellationRequested();
                 var part = photos.Skip(block * Block).Take(Block).ToArray();
-                byte[] features = Encode(encoder, part, mirrored);
+                byte[] features = Encode(encoder, part, view);
                 data.Position = (long)block * Block * PhotoBytes;
                 data.Write(features);
                 data.Flush(flushToDisk: true);          // a block is listed only when it is on the disk
@@ -100,7 +100,7 @@ public sealed class FeatureCache : FeatureSource
         _file.Dispose();
     }
 
-    private static byte[] Encode(Vgg16 encoder, CaptionedPhoto[] photos, bool mirrored)
+    private static byte[] Encode(Vgg16 encoder, CaptionedPhoto[] photos, PhotoView view)
     {
         var decoded = new Photo[photos.Length];
         var rejected = new string?[photos.Length];
@@ -121,16 +121,15 @@ public sealed class FeatureCache : FeatureSource
         var features = new List<Tensor>();
         foreach (var batch in decoded.Chunk(8))
         {
-            var pixels = Vgg16.Pixels(batch);
-            features.Add(encoder.Forward(mirrored ? pixels.flip(2) : pixels).to(ScalarType.Float16).cpu());
+            features.Add(encoder.Forward(PhotoViews.See(Vgg16.Pixels(batch), view)).to(ScalarType.Float16).cpu());
         }
         return cat(features).contiguous().bytes.ToArray();
     }
 
-    private static string Digest(IReadOnlyList<CaptionedPhoto> photos, string encoderPath, bool mirrored)
+    private static string Digest(IReadOnlyList<CaptionedPhoto> photos, string encoderPath, PhotoView view)
     {
         using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        digest.AppendData(Encoding.UTF8.GetBytes($"{ModelBundle.FileSha256(encoderPath)} {(mirrored ? "mirrored" : "upright")} 224 fp16 {Block}\n"));
+        digest.AppendData(Encoding.UTF8.GetBytes($"{ModelBundle.FileSha256(encoderPath)} {PhotoViews.Name(view)} 224 fp16 {Block}\n"));
         foreach (var photo in photos)
             digest.AppendData(SHA256.HashData(File.ReadAllBytes(photo.Path)));
         return Convert.ToHexStringLower(digest.GetHashAndReset())[..32];

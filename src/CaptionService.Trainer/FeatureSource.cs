@@ -20,18 +20,21 @@ public abstract class FeatureSource : IDisposable
     /// <param name="photos">One of its splits; order = rows.</param>
     /// <param name="folder">Where the caches are.</param>
     /// <param name="encoderPath">Weights of the encoder.</param>
-    /// <param name="mirrored">Whether the photos are seen mirrored; given features are the same either way.</param>
+    /// <param name="view">How the photos are seen; given features are the same in every view.</param>
     /// <param name="progress">Called after each block.</param>
     /// <param name="stop">Ends the pass after the block under way.</param>
     /// <exception cref="DatasetException">A photo cannot be read, or has no features.</exception>
-    public static FeatureSource Open(Dataset dataset, IReadOnlyList<CaptionedPhoto> photos, string folder, string encoderPath, bool mirrored, Progress progress, CancellationToken stop) =>
+    public static FeatureSource Open(Dataset dataset, IReadOnlyList<CaptionedPhoto> photos, string folder, string encoderPath, PhotoView view, Progress progress, CancellationToken stop) =>
         dataset.FeaturesFile is { } file
             ? PrecomputedFeatures.Open(file, photos)
-            : FeatureCache.Open(folder, photos, encoderPath, mirrored, progress, stop);
+            : FeatureCache.Open(folder, photos, encoderPath, view, progress, stop);
 
     /// <summary>Rows as a tensor.</summary>
     /// <returns>(N, 196, 512) float16, or (N, F) in the file's type; on the CPU, the caller's.</returns>
     public abstract Tensor Rows(IReadOnlyList<int> rows);
+
+    /// <summary>Some of its rows, under their own numbers 0, 1, …; this source stays the owner of what they are read from.</summary>
+    public FeatureSource Select(int[] rows) => new SelectedRows(this, rows);
 
     /// <summary>Searches the captions of rows, some together.</summary>
     /// <param name="decoder">Ready for search.</param>
@@ -57,4 +60,16 @@ public abstract class FeatureSource : IDisposable
 
     /// <inheritdoc/>
     public abstract void Dispose();
+
+    private sealed class SelectedRows(FeatureSource all, int[] selected) : FeatureSource
+    {
+        public override int Size => all.Size;
+        public override bool SingleVector => all.SingleVector;
+        public override Tensor Rows(IReadOnlyList<int> rows) => all.Rows([.. rows.Select(row => selected[row])]);
+
+        public override void Dispose()
+        {
+            // The owner does.
+        }
+    }
 }

@@ -47,7 +47,7 @@ internal sealed class Fence : IDisposable
     /// <summary>Removes what an attempt that was killed left half-written.</summary>
     public void Clean()
     {
-        foreach (string pattern in (string[])["*.safetensors.tmp", "result.json.*.tmp", "model.*.tmp", "model.*.old"])
+        foreach (string pattern in (string[])["*.safetensors.tmp", "result.json.*.tmp", "model*.tmp", "model*.old"])
         {
             foreach (string left in Directory.GetFileSystemEntries(Path.GetDirectoryName(_file)!, pattern))
             {

@@ -160,15 +160,35 @@ public static class Program
             throw new ValidationException("language is empty; it must be a BCP 47 tag such as en.");
         if (job.Version < 1)
             throw new ValidationException($"version is {job.Version}; it must be 1 or more.");
-        try
+        foreach (string model in (string[])[job.Name, .. job.Companions.Select(c => c.Name)])
         {
-            ModelBundle.CheckName(job.Name);
+            try
+            {
+                ModelBundle.CheckName(model);
+            }
+            catch (ModelBundleException e)
+            {
+                throw new ValidationException(e.Message, e);    // now, not after the training
+            }
         }
-        catch (ModelBundleException e)
-        {
-            throw new ValidationException(e.Message, e);    // now, not after the training
-        }
+        CheckCompanions(job);
         return job;
+    }
+
+    private static void CheckCompanions(TrainingJob job)
+    {
+        for (int i = 0; i < job.Companions.Count; i++)
+        {
+            string language = job.Companions[i].Language;
+            if (language.Length == 0 || !language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+                throw new ValidationException($"The companion's language is '{language}'; it must be a BCP 47 tag such as de.");
+            if (job.Companions.Take(i).Select(c => c.Language).Append(job.Language).Any(other => Tokenizer.SameLanguage(other, language)))
+                throw new ValidationException($"Two of the job's languages are '{language}'; each is learnt once.");
+        }
+        if (job.Companions.Count > 0 && job.BaseModel is not null)
+            throw new ValidationException("companions do not go with baseModel, which knows one language: leave one of the two out.");
+        if (job.Companions.Count > 0 && job.Options.Architecture != "top-down")
+            throw new ValidationException($"companions need the architecture top-down; '{job.Options.Architecture}' cannot share its weights.");
     }
 
     /// <summary>A token that also ends when standard input does.</summary>

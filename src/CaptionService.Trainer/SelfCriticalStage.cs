@@ -12,21 +12,20 @@ namespace CaptionService.Trainer;
 /// so that breaking off is not rewarded; one human caption a photo keeps the language natural. Dropout is at work in drawing
 /// and in learning: without it the model learns the captions of the training photos by heart.
 /// </summary>
-internal sealed class SelfCriticalStage(int[][][] captions, CaptionDecoder decoder, Adam adam, FeatureSource features, FeatureSource? mirrored, TrainingOptions options)
-    : Stage(decoder, adam, features, mirrored, options)
+internal sealed class SelfCriticalStage(Lesson lesson, Adam adam, TrainingOptions options) : Stage([lesson], adam, options)
 {
-    private readonly int[][][] _references = [.. captions.Select(photo => photo.Select(WithEnd).ToArray())];
-    private readonly Cider<int> _cider = new(captions.Select(photo => photo.Select(WithEnd).ToArray()));
+    private readonly int[][][] _references = [.. lesson.Captions.Select(photo => photo.Select(WithEnd).ToArray())];
+    private readonly Cider<int> _cider = new(lesson.Captions.Select(photo => photo.Select(WithEnd).ToArray()));
 
     public override string Name => "self-critical";
     public override TrainingOptions Options { get; } = options with { Epochs = options.SelfCriticalEpochs, LearningRate = options.SelfCriticalLearningRate, WarmupSteps = 0, Schedule = "cosine" };
-    public override int Items => captions.Length;
-    public override int Batch => Options.BatchPhotos;
+    protected override int Items(Lesson lesson) => lesson.Captions.Length;
+    protected override int Batch => Options.BatchPhotos;
 
     /// <returns>The loss: the mean reward, negative.</returns>
-    protected override (double Loss, double Nll) Learn(CaptionDecoder decoder, FeatureSource view, ReadOnlySpan<int> items, long step, long inStage)
+    protected override (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] photos, long step, long inStage)
     {
-        int[] photos = items.ToArray();
+        var (captions, decoder, _) = lesson;
         int samples = Options.Samples;
         var places = view.Rows(photos).to(TorchRuntime.Device);
         SampledCaption[][] drawn;

@@ -6,6 +6,7 @@ using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Training;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -30,46 +31,43 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     {
         // 1. Data: photos, words, features.
         var dataset = Dataset.Load(job.Data, folder);
-        var tokenizer = Tokenizer.For(job.Language);
         using var baseModel = job.BaseModel is { } start ? ModelBundle.Load(Path.Combine(folder, start)) : null;
         string encoder = baseModel?.EncoderPath ?? Captioner.DefaultEncoderPath;
         CheckBase(baseModel?.Card, encoder);
-        var vocabulary = baseModel?.Vocabulary ?? Vocabulary.Build(dataset.Train.SelectMany(p => p.Captions.Select(tokenizer.Surfaces)), _options.MinWordCount);
-        int[][][] captions = [.. dataset.Train.Select(p => p.Captions.Select(c => Cut(vocabulary.Encode(tokenizer.Tokenize(c)))).Where(c => c.Length > 0).ToArray())];
-        if (vocabulary.Count == Vocabulary.Unknown + 1)
-            throw new DatasetException($"No word is in the training captions {_options.MinWordCount} times: lower minWordCount.");
-        int[][][] devCaptions = [.. dataset.Dev.Select(p => p.Captions.Select(c => Cut(vocabulary.Encode(tokenizer.Tokenize(c)))).Where(c => c.Length > 0).ToArray())];
-        foreach (var (photos, words) in new[] { (dataset.Train, captions), (dataset.Dev, devCaptions) })
-        {
-            int wordless = Array.FindIndex(words, c => c.Length == 0);
-            if (wordless >= 0)
-                throw new DatasetException($"No caption of {photos[wordless].Name} holds a word.");
-        }
+        var main = new LearntLanguage(job.Name, job.Language, Path.Combine(folder, "model"), dataset, _options, baseModel?.Vocabulary);
+        LearntLanguage[] languages =
+        [
+            main,
+            .. job.Companions.Select(c => new LearntLanguage(c.Name, c.Language, Path.Combine(folder, $"model-{c.Language}"), dataset.WithCaptions(Path.Combine(folder, c.Captions)), _options, null)),
+        ];
         events.WriteOnce("started", 0, new
         {
             step = 0,
             trainPhotos = dataset.Train.Count,
             devPhotos = dataset.Dev.Count,
-            captions = captions.Sum(c => c.Length),
-            vocabulary = vocabulary.Count,
-            unknownWords = UnknownShare(captions),
+            captions = main.Captions.Sum(c => c.Length),
+            vocabulary = main.Vocabulary.Count,
+            unknownWords = UnknownShare(main.Captions),
             baseModel = baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}",
+            companions = job.Companions.Select(c => c.Language),
             options = _options,
         });
-        progress.Say($"{dataset.Train.Count} training photos, {dataset.Dev.Count} development photos, {captions.Sum(c => c.Length)} captions, {vocabulary.Count} words");
+        foreach (var l in languages)
+            progress.Say($"{l.Language}: {l.Dataset.Train.Count} training photos, {l.Dataset.Dev.Count} development photos, {l.Captions.Sum(c => c.Length)} captions, {l.Vocabulary.Count} words");
 
         string cache = Path.Combine(folder, job.Features);
         progress.Report = () => events.Write("progress", new { stage = progress.Stage, done = progress.Done, total = progress.Total, perSecond = progress.Rate, secondsLeft = Math.Round(progress.Left.TotalSeconds) });
-        using var features = FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: false, progress, stop);
-        using var mirrored = _options.Mirror && !features.SingleVector ? FeatureSource.Open(dataset, dataset.Train, cache, encoder, mirrored: true, progress, stop) : null;
-        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, mirrored: false, progress, stop);
+        using var views = TrainingViews.Open(dataset, cache, encoder, _options, progress, stop);
+        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, PhotoView.Upright, progress, stop);
         progress.Report = null;
-        var validation = new Validation(dataset.Dev, devFeatures, dataset.TrainCaptions(tokenizer), vocabulary, tokenizer);
+        foreach (var l in languages)
+            l.See(dataset, views, devFeatures);
+        var features = views.Upright;
 
         var network = baseModel?.Decoder.Options ?? new DecoderOptions
         {
             Architecture = _options.Architecture,
-            VocabularySize = vocabulary.Count,
+            VocabularySize = main.Vocabulary.Count,
             Embedding = _options.Embedding,
             Hidden = _options.Hidden,
             Heads = _options.Heads,
@@ -91,15 +89,24 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         if (baseModel is not null)
             Copy(baseModel.Decoder, decoder);
         decoder.to(device);
-        decoder.Dropout = _options.Dropout;
-        using var adam = new Adam(decoder.named_parameters(), _options.Beta1, _options.Beta2, _options.WeightAverage);
-        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Options, Base = baseModel?.Card.Digest })));
-        var resumed = Checkpoint.Load(folder, decoder, adam, jobDigest);
+        main.Decoder = decoder;
+        foreach (var companion in languages[1..])
+        {
+            companion.Decoder = decoder.ForWords(companion.Vocabulary.Count);
+            companion.Decoder.to(device);
+        }
+        using var adam = new Adam(Parameters(languages), _options.Beta1, _options.Beta2, _options.WeightAverage);
+        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Companions, job.Options, Base = baseModel?.Card.Digest })));
+        var resumed = Checkpoint.Load(folder, adam, jobDigest);
         var at = resumed ?? new Position { Job = jobDigest };
         at = at with { Precision = Precision(at.Precision, device) };
-        decoder.ComputeType = at.Precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
+        foreach (var l in languages)
+        {
+            l.Decoder.Dropout = _options.Dropout;
+            l.Decoder.ComputeType = at.Precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
+        }
         if (resumed is null)
-            Checkpoint.Save(folder, decoder, adam, at);         // killed before its first checkpoint, a run keeps the number format that was measured
+            Checkpoint.Save(folder, adam, at);         // killed before its first checkpoint, a run keeps the number format that was measured
         using var charts = new Charts(Path.Combine(folder, "tensorboard"));
         if (at.Step > 0)
         {
@@ -109,39 +116,40 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         else if (baseModel is not null)
         {
             // What the base model says of the same photos, before anything is learnt.
-            Validate(decoder, validation, devCaptions, dataset.Dev, tokenizer, charts, at, 0);
+            Validate(main, charts, at, 0);
         }
 
         // 3. Steps.
         Stage[] stages =
         [
-            new CrossEntropyStage(captions, decoder, adam, features, mirrored, _options),
-            .. _options.SelfCriticalEpochs > 0 ? new Stage[] { new SelfCriticalStage(captions, decoder, adam, features, mirrored, _options) } : [],
+            new CrossEntropyStage([.. languages.Select(l => l.Lesson)], adam, _options),
+            .. _options.SelfCriticalEpochs > 0 ? languages.Select(l => new SelfCriticalStage(l.Lesson, adam, _options)) : [],
         ];
         double spent = at.Seconds;
         long began = Stopwatch.GetTimestamp(), saved = began, reported = began;
-        int[] order = [];
+        IReadOnlyList<(Lesson Lesson, int[] Items)> steps = [];
         while (!at.OutOfTime)
         {
             var stage = stages[at.Stage];
             long inStage = at.Step - at.StageStep;
-            if (inStage == stage.Steps || at.StageOver || Stale(at, stage))
+            if (inStage == stage.Steps || at.StageOver || Stale(at, stage, Taught(at)))
             {
                 if (at.Stage == stages.Length - 1)
                     break;
-                at = NextStage(decoder, adam, at, stage);
-                progress.Say($"{stages[at.Stage].Name} training, from epoch {at.BestEpoch}");
-                order = [];
+                at = NextStage(adam, at, stage, Taught(at with { Stage = at.Stage + 1 }));
+                progress.Say($"{stages[at.Stage].Name} training of {Taught(at)[0].Language}, from epoch {at.BestOf(Taught(at)[0]).Epoch}");
+                steps = [];
                 continue;
             }
             int epoch = EpochsDone(at, stage), inEpoch = (int)(inStage % stage.StepsPerEpoch), epochs = at.StageEpoch + stage.Options.Epochs;
-            if (order.Length == 0 || inEpoch == 0)
+            if (steps.Count == 0 || inEpoch == 0)
             {
-                order = Shuffled(stage.Items, _options.Seed, epoch);
+                steps = stage.Epoch(epoch);
                 progress.Begin($"epoch {epoch + 1}/{epochs}", stage.StepsPerEpoch, inEpoch);
-                decoder.train();
+                foreach (var l in languages)
+                    l.Decoder.train();
             }
-            var (loss, nll, norm) = stage.Step(order.AsSpan()[(inEpoch * stage.Batch)..Math.Min((inEpoch + 1) * stage.Batch, order.Length)], at.Step, inStage);
+            var (loss, nll, norm) = stage.Step(steps[inEpoch].Lesson, steps[inEpoch].Items, at.Step, inStage);
 
             // Adam leaves such a step out, and so do the means; neither can be written as JSON.
             at = double.IsFinite(loss) && double.IsFinite(norm)
@@ -169,15 +177,15 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             {
                 if (at.OutOfTime)
                     Warn(at, "out_of_time", $"The budget of {job.BudgetMinutes} minutes is spent in epoch {epoch + 1} of {epochs}: the best epoch so far is the model.");
-                at = EndOfEpoch(decoder, adam, validation, devCaptions, dataset.Dev, tokenizer, charts, at, stage, epoch + 1, Math.Log(vocabulary.Count));
+                at = EndOfEpoch(Taught(at), adam, charts, at, stage, epoch + 1);
             }
             if (ends || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(saved).TotalSeconds >= _options.CheckpointSeconds)
             {
-                Checkpoint.Save(folder, decoder, adam, at);
+                Checkpoint.Save(folder, adam, at);
                 events.WriteOnce("checkpoint", at.Step, new { step = at.Step });
                 saved = Stopwatch.GetTimestamp();
                 if (ends)
-                    Checkpoint.KeepOnly(folder, at.BestEpoch);
+                    Array.ForEach(languages, l => Checkpoint.KeepOnly(folder, l, at.BestOf(l).Epoch));
                 if (at.Useless is { } advice)
                     throw new CollapsedException(advice);
                 stop.ThrowIfCancellationRequested();
@@ -186,30 +194,50 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 
         Steps = at.Step;
 
-        // 4. The best epoch's weights become the model.
+        // 4. The best epoch's weights become the model; of the companions too, before that which ends the job.
         if (at.Useless is { } why)
             throw new CollapsedException(why);
-        ModelBundle.LoadWeights(decoder, Checkpoint.BestPath(folder, at.BestEpoch));
-        string model = Path.Combine(folder, "model");
-        ModelBundle.Save(model, new ModelCard
+        foreach (var companion in languages[1..])
+            Finish(companion, at, encoder, baseModel, progress);
+        return Finish(main, at, encoder, baseModel, progress);
+
+        // The languages of a stage: the first teaches all, each of the others one.
+        LearntLanguage[] Taught(Position at) => at.Stage == 0 ? languages : [languages[at.Stage - 1]];
+    }
+
+    private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel, Progress progress)
+    {
+        var best = at.BestOf(language);
+        ModelBundle.LoadWeights(language.Decoder, Checkpoint.BestPath(folder, language, best.Epoch));
+        ModelBundle.Save(language.Folder, new ModelCard
         {
-            Name = job.Name,
+            Name = language.Model,
             Version = job.Version,
-            Language = job.Language,
-            Decoder = decoder.Options,
-            EncoderSha256 = features.SingleVector ? null : ModelBundle.FileSha256(encoder),
-            Scores = at.BestScores,
+            Language = language.Language,
+            Decoder = language.Decoder.Options,
+            EncoderSha256 = language.DevFeatures.SingleVector ? null : ModelBundle.FileSha256(encoder),
+            Scores = best.Scores,
             Training = new Dictionary<string, JsonElement>
             {
-                ["photos"] = JsonSerializer.SerializeToElement(dataset.Train.Count),
-                ["captions"] = JsonSerializer.SerializeToElement(captions.Sum(c => c.Length)),
-                ["devPhotos"] = JsonSerializer.SerializeToElement(dataset.Dev.Count),
-                ["epoch"] = JsonSerializer.SerializeToElement(at.BestEpoch),
+                ["photos"] = JsonSerializer.SerializeToElement(language.Dataset.Train.Count),
+                ["captions"] = JsonSerializer.SerializeToElement(language.Captions.Sum(c => c.Length)),
+                ["devPhotos"] = JsonSerializer.SerializeToElement(language.Dataset.Dev.Count),
+                ["epoch"] = JsonSerializer.SerializeToElement(best.Epoch),
                 ["baseModel"] = JsonSerializer.SerializeToElement(baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}"),
+                ["learntWith"] = JsonSerializer.SerializeToElement(job.Companions.Select(c => c.Language).Prepend(job.Language).Where(l => l != language.Language)),
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
-        }, vocabulary, decoder, baseModel?.EncoderPath);
-        return Calibrator.Apply(model, model, dataset, features, devFeatures, progress, stop).Card;
+        }, language.Vocabulary, language.Decoder, baseModel?.EncoderPath);
+        return Calibrator.Apply(language.Folder, language.Folder, language.Dataset, language.Views.Upright, language.DevFeatures, progress, stop).Card;
+    }
+
+    /// <summary>What is learnt: the weights of the network, and each companion's words.</summary>
+    private static IEnumerable<(string, Parameter)> Parameters(LearntLanguage[] languages)
+    {
+        var shared = languages[0].Decoder.named_parameters().ToArray();
+        return [.. shared, .. languages[1..].SelectMany(l => l.Decoder.named_parameters()
+            .Where(own => !shared.Any(s => ReferenceEquals(s.parameter, own.parameter)))
+            .Select(own => ($"{l.Language}.{own.name}", own.parameter)))];
     }
 
     private void CheckBase(ModelCard? card, string encoder)
@@ -243,13 +271,13 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     /// <summary>The best epoch's weights, and an optimiser that remembers nothing, begin the next stage; on the disk before its first step.</summary>
-    private Position NextStage(CaptionDecoder decoder, Adam adam, Position at, Stage done)
+    private Position NextStage(Adam adam, Position at, Stage done, LearntLanguage[] next)
     {
-        if (at.BestEpoch > 0)
-            ModelBundle.LoadWeights(decoder, Checkpoint.BestPath(folder, at.BestEpoch));
+        foreach (var language in next.Where(l => at.BestOf(l).Epoch > 0))
+            ModelBundle.LoadWeights(language.Decoder, Checkpoint.BestPath(folder, language, at.BestOf(language).Epoch));
         adam.Restart();
         at = at with { Stage = at.Stage + 1, StageStep = at.Step, StageEpoch = EpochsDone(at, done), StageOver = false, LossSum = 0, NllSum = 0, Summed = 0, FirstLoss = 0, LastLoss = 0, Rising = 0, Same = 0 };
-        Checkpoint.Save(folder, decoder, adam, at);
+        Checkpoint.Save(folder, adam, at);
         return at;
     }
 
@@ -258,51 +286,48 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 
     private static int EpochsDone(Position at, Stage stage) => at.StageEpoch + (int)((at.Step - at.StageStep) / stage.StepsPerEpoch);
 
-    private Position EndOfEpoch(CaptionDecoder decoder, Adam adam, Validation validation, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, Stage stage, int epoch, double guessing)
+    private Position EndOfEpoch(LearntLanguage[] taught, Adam adam, Charts charts, Position at, Stage stage, int epoch)
     {
         using var average = adam.UseAverage();
-        var scores = Validate(decoder, validation, devCaptions, dev, tokenizer, charts, at, epoch, stage);
-        if (scores.Cider > at.BestCider)
+        foreach (var language in taught.Reverse())
         {
-            Checkpoint.SaveBest(folder, decoder, epoch);
-            at = at with { BestCider = scores.Cider, BestEpoch = epoch, BestScores = scores.Figures };
+            var scores = Validate(language, charts, at, epoch, stage);
+            if (scores.Cider > at.BestOf(language).Cider)
+            {
+                Checkpoint.SaveBest(folder, language, epoch);
+                at = at with { Best = new Dictionary<string, BestEpoch>(at.Best) { [language.Language] = new(epoch, scores.Cider, scores.Figures) } };
+            }
+            if (language == taught[0])          // of several, the signs are looked for in the job's own
+                at = stage is SelfCriticalStage ? Collapse.JudgeReward(at, scores, at.BestOf(language).Cider, Warn) : Collapse.Judge(at, scores, Math.Log(language.Vocabulary.Count), Warn);
         }
-        at = stage is SelfCriticalStage ? Collapse.JudgeReward(at, scores, Warn) : Collapse.Judge(at, scores, guessing, Warn);
         return at with { LossSum = 0, NllSum = 0, Summed = 0 };
     }
 
-    private Scores Validate(CaptionDecoder decoder, Validation validation, int[][][] devCaptions,
-        IReadOnlyList<CaptionedPhoto> dev, Tokenizer tokenizer, Charts charts, Position at, int epoch, Stage? stage = null)
+    private Scores Validate(LearntLanguage language, Charts charts, Position at, int epoch, Stage? stage = null)
     {
+        var (decoder, validation) = (language.Decoder, language.Validation);
         decoder.eval();
         Scores scores;
         using (var frozen = decoder.Freeze(decoder.ComputeType))
             scores = validation.Run(frozen, validation.Search with { Width = _options.ValidationBeamWidth });
-        double devLoss = validation.Loss(decoder, devCaptions, _options.BatchPhotos);
+        double devLoss = validation.Loss(decoder, language.DevCaptions, _options.BatchPhotos);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
-        var samples = dev.Take(8).Select((p, i) => new { photo = p.Name, caption = tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
-        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }))
-            charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ("loss/dev", devLoss), .. scores.Figures.Select(f => ("dev/" + f.Key, f.Value))]);
-        progress.Say($"epoch {epoch}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
+        var samples = language.Dataset.Dev.Take(8).Select((p, i) => new { photo = p.Name, caption = language.Tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
+        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, language = language.Language, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }, language.Language))
+        {
+            string dev = job.Companions.Count == 0 ? "dev" : $"dev-{language.Language}";
+            charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ($"loss/{dev}", devLoss), .. scores.Figures.Select(f => ($"{dev}/{f.Key}", f.Value))]);
+        }
+        progress.Say($"epoch {epoch}, {language.Language}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
         return scores;
     }
 
-    /// <summary>No better epoch for long; every stage gets that long.</summary>
-    private bool Stale(Position at, Stage stage) => EpochsDone(at, stage) - Math.Max(at.BestEpoch, at.StageEpoch) >= _options.Patience;
+    /// <summary>No better epoch in any language for long; every stage gets that long.</summary>
+    private bool Stale(Position at, Stage stage, LearntLanguage[] taught) => EpochsDone(at, stage) - Math.Max(taught.Max(l => at.BestOf(l).Epoch), at.StageEpoch) >= _options.Patience;
 
     private string Precision(string before, Device device) =>
         _options.Precision != "auto" ? _options.Precision
         : before.Length > 0 ? before
         : EncoderPrecision.Fastest(device).Type == ScalarType.BFloat16 ? "bfloat16" : "float32";
-
-    private int[] Cut(int[] words) => words.Length <= _options.MaxCaptionWords ? words : words[.._options.MaxCaptionWords];
-
-    private static int[] Shuffled(int count, int seed, int epoch)
-    {
-        int[] order = [.. Enumerable.Range(0, count)];
-        new Random(unchecked(seed * 31 + epoch)).Shuffle(order);
-        return order;
-    }
 }

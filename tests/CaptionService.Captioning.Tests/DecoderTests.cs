@@ -58,6 +58,34 @@ public sealed class DecoderTests
         }
     }
 
+    [Fact]
+    public void Two_languages_share_every_weight_but_those_of_their_words()
+    {
+        using var decoder = Small("top-down");
+        using (var other = decoder.ForWords(20))
+        using (NewDisposeScope())
+        {
+            var mine = decoder.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+            var others = other.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+            Assert.Equal(mine.Keys.Order(), others.Keys.Order());
+            Assert.Equal(["embedding.weight", "output_bias"], mine.Keys.Where(name => !ReferenceEquals(mine[name], others[name])).Order());
+            Assert.Equal([20, 6], others["embedding.weight"].shape);
+            Assert.Equal([20], others["output_bias"].shape);
+            Assert.Equal(20, other.Options.VocabularySize);
+
+            // What one learns, both know; each keeps its words.
+            using var packed = new PackedCaptions(s_captions, CPU);
+            var pass = other.Forward(Features(), packed);
+            var logits = other.Logits(pass.Outputs);
+            pass.Backward(logits, ones_like(logits));
+            Assert.All(mine.Where(p => ReferenceEquals(p.Value, others[p.Key])), p => Assert.True(p.Value.grad!.abs().sum().item<float>() > 0, p.Key));
+            Assert.NotNull(others["embedding.weight"].grad);
+            Assert.Null(mine["embedding.weight"].grad);
+            Assert.Null(mine["output_bias"].grad);
+        }
+        Assert.Throws<NotSupportedException>(() => Small("show-and-tell").ForWords(20));
+    }
+
     [Theory, MemberData(nameof(Architectures))]
     public void A_state_follows_the_photos_and_beams_it_is_told_to(string architecture)
     {

@@ -55,10 +55,12 @@ public sealed class CollapseTests
     private Position Reward(double[] rewards, double[] ciders)
     {
         var at = new Position();
+        double best = 0;
         foreach (var (reward, cider) in rewards.Zip(ciders))
         {
-            at = at with { BestCider = Math.Max(at.BestCider, cider), LossSum = -reward, Summed = 1 };
-            at = Collapse.JudgeReward(at, new Scores([0, 0, 0, 0], cider, 0, 0, 0, 0, 0, [], []), (_, code, _) => _warnings.Add(code));
+            at = at with { LossSum = -reward, Summed = 1 };
+            best = Math.Max(best, cider);
+            at = Collapse.JudgeReward(at, new Scores([0, 0, 0, 0], cider, 0, 0, 0, 0, 0, [], []), best, (_, code, _) => _warnings.Add(code));
         }
         return at;
     }

@@ -27,6 +27,20 @@ public sealed class DatasetTests : IDisposable
         Assert.Contains("'test'", Assert.Throws<DatasetException>(() => data.Split("test")).Message);
     }
 
+    [Fact]
+    public void The_same_photos_get_the_captions_of_another_language_where_it_has_some()
+    {
+        var data = Load();
+        File.WriteAllText(_job.File("captions.de.txt"), "coffee.jpg#0\tKaffee\ncat.jpg#0\tEine Katze\nrocket.jpg#0\tEine Rakete\nabsent.jpg#0\tNichts\n");
+        var german = data.WithCaptions(_job.File("captions.de.txt"));
+        Assert.Equal(["cat.jpg", "coffee.jpg"], german.Train.Select(p => p.Name));
+        Assert.Equal(["Eine Katze"], german.Train[0].Captions);
+        Assert.Equal(data.Train[1].Path, german.Train[0].Path);
+        Assert.Equal(["rocket.jpg"], german.Dev.Select(p => p.Name));
+        File.WriteAllText(_job.File("captions.de.txt"), "coffee.jpg#0\tKaffee\n");
+        Assert.Contains("captions.de.txt has captions of 1 training and 0 development photos", Assert.Throws<DatasetException>(() => data.WithCaptions(_job.File("captions.de.txt"))).Message);
+    }
+
     [Theory]
     [InlineData("no tab")]
     [InlineData("no number\tcaption")]

@@ -22,17 +22,39 @@ public sealed class FeatureCacheTests : IDisposable
     }
 
     [Fact]
-    public void Features_are_the_encoders_own_in_fp16_seen_straight_and_mirrored()
+    public void Features_are_the_encoders_own_in_fp16_seen_straight_mirrored_and_in_part()
     {
         using var straight = Open(Samples(3));
-        using var mirrored = Open(Samples(1), mirrored: true);
-        Assert.Equal(2, Files().Length);
+        using var mirrored = Open(Samples(1), view: PhotoView.Mirrored);
+        using var cropped = Open(Samples(2), view: PhotoView.Cropped);
+        Assert.Equal(3, Files().Length);
+        AssertEncoded(cropped.Rows([0, 1]), PhotoViews.See(Pixels(2), PhotoView.Cropped));
         AssertEncoded(straight.Rows([0, 1, 2]), Pixels(3));
         AssertEncoded(mirrored.Rows([0]), Pixels(1).flip(2));
         var some = straight.Rows([2, 0, 2]);
         Assert.True(some[0].equal(straight.Rows([2])[0]).all().item<bool>());
         Assert.True(some[2].equal(some[0]).all().item<bool>());
         Assert.False(some[1].equal(some[0]).all().item<bool>());
+    }
+
+    [Fact]
+    public void A_part_of_a_photo_is_most_of_it_enlarged_and_the_same_part_again()
+    {
+        // Red grows from left to right, green from top to bottom: a part enlarged shows a shorter range of each.
+        var ramp = arange(224, ScalarType.Byte);
+        var photo = stack([ramp.expand(224, 224), ramp.unsqueeze(1).expand(224, 224), zeros(224, 224, ScalarType.Byte)], 2).contiguous();
+        var part = PhotoViews.See(stack([photo, photo]), PhotoView.Cropped);
+        Assert.Equal([2, 224, 224, 3], part.shape);
+        Assert.True(part[0].equal(part[1]).all().item<bool>());
+        int[] range = [.. Enumerable.Range(0, 2).Select(channel => part[0].select(2, channel)).Select(seen => seen.max().item<byte>() - seen.min().item<byte>())];
+        Assert.All(range, r => Assert.InRange(r, 224 * 3 / 4 - 2, 224));
+        Assert.True(range[0] < 223 || range[1] < 223);
+        // Columns stay columns, rows rows.
+        Assert.Equal(0, part[0].select(2, 0).to(ScalarType.Int32).diff(dim: 0).abs().max().item<int>());
+        Assert.Equal(0, part[0].select(2, 1).to(ScalarType.Int32).diff(dim: 1).abs().max().item<int>());
+        var other = photo.clone();
+        other[0, 0, 2] = 1;
+        Assert.False(PhotoViews.See(other.unsqueeze(0), PhotoView.Cropped)[0].equal(part[0]).all().item<bool>());
     }
 
     [Fact]
@@ -114,7 +136,7 @@ public sealed class FeatureCacheTests : IDisposable
         weights["features.28.bias"].add_(1);
         string other = Path.Combine(_folder, "other.safetensors");
         Safetensors.Save(other, weights);
-        using (var features = FeatureCache.Open(_folder, photos[..1], other, mirrored: false, Silent, TestContext.Current.CancellationToken))
+        using (var features = FeatureCache.Open(_folder, photos[..1], other, PhotoView.Upright, Silent, TestContext.Current.CancellationToken))
             Assert.True(features.Rows([0]).gt(0).sum().item<long>() > Open(photos[..1]).Rows([0]).gt(0).sum().item<long>());
         Assert.Equal(4, Files().Length);
 
@@ -144,8 +166,8 @@ public sealed class FeatureCacheTests : IDisposable
 
     private static Progress Silent { get; } = new(TextWriter.Null, interactive: false);
 
-    private FeatureCache Open(CaptionedPhoto[] photos, bool mirrored = false, Progress? progress = null, CancellationTokenSource? stop = null) =>
-        FeatureCache.Open(_folder, photos, Captioner.DefaultEncoderPath, mirrored, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
+    private FeatureCache Open(CaptionedPhoto[] photos, PhotoView view = PhotoView.Upright, Progress? progress = null, CancellationTokenSource? stop = null) =>
+        FeatureCache.Open(_folder, photos, Captioner.DefaultEncoderPath, view, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
 
     /// <summary>The samples, again and again.</summary>
     private static CaptionedPhoto[] Samples(int count) =>

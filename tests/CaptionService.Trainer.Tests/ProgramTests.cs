@@ -80,6 +80,11 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
     [InlineData("options", """{"learningRat": 0.1}""", "learningRat")]
     [InlineData("options", """{"learningRate": 7}""", "learningRate is 7")]
     [InlineData("options", """{"hidden": 100, "heads": 8}""", "heads")]
+    [InlineData("companions", """[{"name": "samples-de", "language": "de"}]""", "captions")]
+    [InlineData("companions", """[{"name": "a/b", "language": "de", "captions": "captions.de.txt"}]""", "a/b")]
+    [InlineData("companions", """[{"name": "samples-en", "language": "en-GB", "captions": "captions.de.txt"}]""", "en-GB")]
+    [InlineData("companions", """[{"name": "x", "language": "../x", "captions": "captions.de.txt"}]""", "../x")]
+    [InlineData("companions", """[{"name": "x", "language": "de", "captions": "a"}, {"name": "y", "language": "de", "captions": "b"}]""", "de")]
     [InlineData("", "null", "null")]
     [InlineData("", "{", "$")]
     [InlineData("", "", "token")]
@@ -94,6 +99,19 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
         Assert.Equal(TrainerExit.BadJob, code);
         Assert.Contains(told, error);
         Assert.False(File.Exists(job.File("events.jsonl")));
+    }
+
+    [Theory]
+    [InlineData("baseModel", "model")]
+    [InlineData("architecture", "show-and-tell")]
+    public void Companions_need_a_network_of_their_own_that_can_be_shared(string what, string value)
+    {
+        using var job = new JobFolder(features.Folder);
+        var with = job.Job with { Companions = [new Companion("samples-de", "de", "captions.de.txt")] };
+        job.WriteJob(what == "baseModel" ? with with { BaseModel = value } : with with { Options = with.Options with { Architecture = value } });
+        var (code, error) = Run("train", job.Folder);
+        Assert.Equal(TrainerExit.BadJob, code);
+        Assert.Contains(what, error, StringComparison.OrdinalIgnoreCase);
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
     [InlineData("top-down", "bfloat16", 0)]
     public void A_run_stopped_after_every_step_ends_bit_for_bit_as_an_unbroken_one(string architecture, string precision, int selfCritical)
     {
-        var options = JobFolder.Small with { Architecture = architecture, Precision = precision, Mirror = true, SelfCriticalEpochs = selfCritical };
+        var options = JobFolder.Small with { Architecture = architecture, Precision = precision, Mirror = true, Crop = true, SelfCriticalEpochs = selfCritical };
         using var unbroken = new JobFolder(features.Folder, options);
         using var broken = new JobFolder(features.Folder, options);
         var card = unbroken.Train();
@@ -39,6 +39,39 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         Assert.Single(Directory.GetFiles(broken.Folder, "best-*.safetensors"));
 
         static IEnumerable<string> Figures(TrainingEvent[] events) => events.Where(e => e.Type == "epoch").Select(e => e.Data.GetRawText());
+    }
+
+    [Fact]
+    public void Languages_learnt_together_leave_a_model_each_and_resume_bit_for_bit()
+    {
+        var options = JobFolder.Small with { Epochs = 2, SelfCriticalEpochs = 1 };
+        using var unbroken = new JobFolder(features.Folder, options);
+        using var broken = new JobFolder(features.Folder, options);
+        foreach (var job in new[] { unbroken, broken })
+        {
+            // The other language has captions of three of the four photos, and of one of the two to choose by.
+            File.WriteAllText(job.File("captions.de.txt"), "coffee.jpg#0\tEine Tasse Kaffee.\ncat.jpg#0\tEine Katze.\ncat.jpg#1\tGrüne Augen.\nflower.jpg#0\tEine Blume.\nrocket.jpg#0\tEine Rakete.\n");
+            job.WriteJob(job.Job with { Companions = [new Companion("samples-de", "de", "captions.de.txt")] });
+        }
+        unbroken.Train();
+        // Two epochs of two steps of each language, then one of each alone.
+        for (int step = 0; step < 2 * (2 + 2) + 2 + 2; step++)
+            Assert.Throws<OperationCanceledException>(() => broken.Train(stopped: true));
+        broken.Train(stopped: true);
+
+        foreach (string file in new[] { "checkpoint.safetensors", "model/decoder.safetensors", "model/model.json", "model-de/decoder.safetensors", "model-de/model.json", "model-de/vocabulary.txt" })
+            Assert.True(File.ReadAllBytes(unbroken.File(file)).AsSpan().SequenceEqual(File.ReadAllBytes(broken.File(file))), $"{file} differs");
+        var told = broken.Events().Where(e => e.Type == "epoch").Select(e => $"{e.Data.GetProperty("epoch")} {e.Data.GetProperty("method")} {e.Data.GetProperty("language")}");
+        Assert.Equal(["1 cross-entropy de", "1 cross-entropy en", "2 cross-entropy de", "2 cross-entropy en", "3 self-critical en", "4 self-critical de"], told);
+        Assert.Equal(["best-de-", "best-en-"], Directory.GetFiles(broken.Folder, "best-*.safetensors").Select(f => Path.GetFileName(f)[..8]).Order());
+
+        using var english = ModelBundle.Load(broken.File("model"));
+        using var german = ModelBundle.Load(broken.File("model-de"));
+        Assert.Equal(("samples-de", "de", 3), (german.Card.Name, german.Card.Language, german.Card.Training["photos"].GetInt32()));
+        Assert.Equal(["en"], german.Card.Training["learntWith"].EnumerateArray().Select(l => l.GetString()));
+        Assert.Equal(["de"], english.Card.Training["learntWith"].EnumerateArray().Select(l => l.GetString()));
+        Assert.NotEqual(english.Vocabulary.Count, german.Vocabulary.Count);
+        Assert.Contains(german.Vocabulary.Decode([.. Enumerable.Range(0, german.Vocabulary.Count)]), word => word.Contains("katze", StringComparison.OrdinalIgnoreCase));
     }
 
     [Fact]

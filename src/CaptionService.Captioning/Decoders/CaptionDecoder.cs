@@ -42,6 +42,12 @@ public abstract class CaptionDecoder : nn.Module
         return decoder;
     }
 
+    /// <summary>A decoder for another language's words that shares every other weight with this one: what one learns, both know.</summary>
+    /// <param name="vocabularySize">Words of the other language.</param>
+    /// <exception cref="NotSupportedException">This network cannot share.</exception>
+    public virtual CaptionDecoder ForWords(int vocabularySize) =>
+        throw new NotSupportedException($"{Options.Architecture} cannot share its weights with another language.");
+
     /// <summary>One pass over whole captions, each word predicted from the true words before it.</summary>
     /// <param name="features">(N, 196, F), or (N, F) where the options say so; any float type.</param>
     /// <param name="captions">The captions of the N photos.</param>

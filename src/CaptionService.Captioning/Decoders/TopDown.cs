@@ -17,22 +17,34 @@ internal sealed class TopDown : CaptionDecoder
     public readonly Linear query, key, value, output;
     public readonly Parameter output_bias;
 
-    public TopDown(DecoderOptions options) : base(options)
+    /// <param name="options">Sizes.</param>
+    /// <param name="trunk">Whose weights it shares, all but those of the words; null: none.</param>
+    public TopDown(DecoderOptions options, TopDown? trunk = null) : base(options)
     {
         int e = options.Embedding, h = options.Hidden, f = options.FeatureSize;
         embedding = nn.Embedding(options.VocabularySize, e);
         using (Scalar small = 1 / Math.Sqrt(e))
         using (no_grad())
             embedding.weight!.mul_(small);       // tied: the logits start small
-        norm = nn.LayerNorm(f);
-        attention_lstm = new LstmCell(e + f + h, h);        // word, mean place, language hidden
-        language_lstm = new LstmCell(h + h, h);             // attended places, attention hidden
-        query = nn.Linear(h, h, hasBias: false);
-        key = nn.Linear(f, h, hasBias: false);
-        value = nn.Linear(f, h, hasBias: false);
-        output = nn.Linear(h, e);
+        norm = trunk?.norm ?? nn.LayerNorm(f);
+        attention_lstm = trunk?.attention_lstm ?? new LstmCell(e + f + h, h);        // word, mean place, language hidden
+        language_lstm = trunk?.language_lstm ?? new LstmCell(h + h, h);             // attended places, attention hidden
+        query = trunk?.query ?? nn.Linear(h, h, hasBias: false);
+        key = trunk?.key ?? nn.Linear(f, h, hasBias: false);
+        value = trunk?.value ?? nn.Linear(f, h, hasBias: false);
+        output = trunk?.output ?? nn.Linear(h, e);
         output_bias = new Parameter(zeros(options.VocabularySize));
         RegisterComponents();
+    }
+
+    public override CaptionDecoder ForWords(int vocabularySize)
+    {
+        using var scope = NewDisposeScope();
+        var other = new TopDown(Options with { VocabularySize = vocabularySize }, this);
+        var shared = parameters().ToHashSet(ReferenceEqualityComparer.Instance);
+        foreach (var parameter in other.parameters().Where(p => !shared.Contains(p)))
+            parameter.MoveToOuterDisposeScope();
+        return other;
     }
 
     public override TrainingPass Forward(Tensor features, PackedCaptions captions)

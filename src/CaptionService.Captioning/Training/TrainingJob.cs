@@ -17,6 +17,12 @@ public sealed record TrainingJob
     /// <summary>Where the data is.</summary>
     public required DatasetPaths Data { get; init; }
 
+    /// <summary>
+    /// Captions of the same photos in other languages. All languages share the weights of the network except those of
+    /// their words and learn in turns, so that each profits from what people said of a photo in the others; each leaves a model of its own.
+    /// </summary>
+    public IReadOnlyList<Companion> Companions { get; init; } = [];
+
     /// <summary>Name of the <see cref="TrainingPreset"/> whose values hold for all options that the job does not give; null: <see cref="TrainingOptions"/>' own.</summary>
     public string? Preset { get; init; }
 
@@ -45,6 +51,12 @@ public sealed record TrainingJob
         WriteIndented = true,
     };
 }
+
+/// <summary>A language that is learnt along; its model is left in the job's folder <c>model-LANGUAGE</c>.</summary>
+/// <param name="Name">Name of its model.</param>
+/// <param name="Language">Of the captions (BCP 47).</param>
+/// <param name="Captions">Token file; it need not have captions of every photo.</param>
+public sealed record Companion(string Name, string Language, string Captions);
 
 /// <summary>A data set on disk.</summary>
 /// <param name="Photos">Folder of the photos.</param>

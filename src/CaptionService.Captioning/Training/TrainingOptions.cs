@@ -128,8 +128,12 @@ public sealed record TrainingOptions
     public double WeightAverage { get; init; } = 0.998;
 
     /// <summary>Whether each photo is also seen mirrored (a second feature pass).</summary>
-    [Description("Whether half of the photos a step are seen mirrored; costs a second feature pass.")]
+    [Description("Whether some of the photos are seen mirrored; costs a second feature pass.")]
     public bool Mirror { get; init; }
+
+    /// <summary>Whether each photo is also seen in part (one more feature pass).</summary>
+    [Description("Whether some of the photos are seen in part, cropped and stretched; costs one more feature pass.")]
+    public bool Crop { get; init; }
 
     /// <summary>Epochs without a better dev CIDEr before the run stops early.</summary>
     [Range(1, 1000), Description("Epochs without a better dev CIDEr before the run stops early."), Unit("epochs")]
