@@ -40,7 +40,7 @@ internal sealed class LearntLanguage
     /// <summary>Scores what the decoder writes.</summary>
     public Validation Validation { get; private set; } = null!;
 
-    /// <summary>The network.</summary>
+    /// <summary>The network; null before it is made.</summary>
     public CaptionDecoder Decoder { get; set; } = null!;
 
     /// <summary>For a stage.</summary>

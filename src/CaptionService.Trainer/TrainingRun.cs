@@ -82,24 +82,45 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         if (network.FeatureSize != features.Size || network.SingleVector != features.SingleVector)
             throw new DatasetException($"The base model works from {(network.SingleVector ? "one vector" : "places")} of {network.FeatureSize} values, the data set gives {(features.SingleVector ? "one vector" : "places")} of {features.Size}.");
 
-        // 2. Network and optimiser, from the checkpoint if there is one.
-        var device = TorchRuntime.Device;
+        // 2. The network, and what each companion shares of it.
         manual_seed(_options.Seed);
-        using var decoder = CaptionDecoder.Create(network);
-        if (baseModel is not null)
-            Copy(baseModel.Decoder, decoder);
-        decoder.to(device);
-        main.Decoder = decoder;
-        foreach (var companion in languages[1..])
+        try
         {
-            companion.Decoder = decoder.ForWords(companion.Vocabulary.Count);
-            companion.Decoder.to(device);
+            main.Decoder = CaptionDecoder.Create(network);
+            if (baseModel is not null)
+                Copy(baseModel.Decoder, main.Decoder);
+            main.Decoder.to(TorchRuntime.Device);
+            foreach (var companion in languages[1..])
+            {
+                companion.Decoder = main.Decoder.ForWords(companion.Vocabulary.Count);
+                companion.Decoder.to(TorchRuntime.Device);
+            }
+            Position at = Learn(languages, baseModel);
+
+            // 5. The best epoch's weights become the model; of the companions too, before that which ends the job.
+            Steps = at.Step;
+            if (at.Useless is { } why)
+                throw new CollapsedException(why);
+            foreach (var companion in languages[1..])
+                Finish(companion, at, encoder, baseModel);
+            return Finish(main, at, encoder, baseModel);
         }
+        finally
+        {
+            foreach (var l in languages[1..].Append(main))
+                l.Decoder?.Dispose();
+        }
+    }
+
+    /// <summary>From the checkpoint, if there is one, until nothing is left to do.</summary>
+    private Position Learn(LearntLanguage[] languages, ModelBundle? baseModel)
+    {
+        // 3. Optimiser and position.
         using var adam = new Adam(Parameters(languages), _options.Beta1, _options.Beta2, _options.WeightAverage);
         string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Companions, job.Options, Base = baseModel?.Card.Digest })));
         var resumed = Checkpoint.Load(folder, adam, jobDigest);
         var at = resumed ?? new Position { Job = jobDigest };
-        at = at with { Precision = Precision(at.Precision, device) };
+        at = at with { Precision = Precision(at.Precision, TorchRuntime.Device) };
         foreach (var l in languages)
         {
             l.Decoder.Dropout = _options.Dropout;
@@ -116,10 +137,10 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         else if (baseModel is not null)
         {
             // What the base model says of the same photos, before anything is learnt.
-            Validate(main, charts, at, 0);
+            Validate(languages[0], charts, at, 0);
         }
 
-        // 3. Steps.
+        // 4. Steps.
         Stage[] stages =
         [
             new CrossEntropyStage([.. languages.Select(l => l.Lesson)], adam, _options),
@@ -192,20 +213,13 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             }
         }
 
-        Steps = at.Step;
-
-        // 4. The best epoch's weights become the model; of the companions too, before that which ends the job.
-        if (at.Useless is { } why)
-            throw new CollapsedException(why);
-        foreach (var companion in languages[1..])
-            Finish(companion, at, encoder, baseModel, progress);
-        return Finish(main, at, encoder, baseModel, progress);
+        return at;
 
         // The languages of a stage: the first teaches all, each of the others one.
         LearntLanguage[] Taught(Position at) => at.Stage == 0 ? languages : [languages[at.Stage - 1]];
     }
 
-    private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel, Progress progress)
+    private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel)
     {
         var best = at.BestOf(language);
         ModelBundle.LoadWeights(language.Decoder, Checkpoint.BestPath(folder, language, best.Epoch));
