@@ -10,6 +10,7 @@ public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnly
     public static IReadOnlyList<CaptionEvidence> All { get; } =
     [
         new("meanLogProbability", "Mean log-probability of the caption's words.", (found, rank) => found[rank].WordLogProbabilities.Average()),
+        new("weakestWord", "Log-probability of its least likely word.", (found, rank) => found[rank].WordLogProbabilities.Min()),
         new("words", "Number of words (in Chinese and Japanese, characters).", (found, rank) => found[rank].Words.Length),
         new("wordsSquared", "Its square: captions of unusual length, short or long, are less often right.", (found, rank) => Math.Pow(found[rank].Words.Length, 2)),
         new("rarity", "Mean logarithm of the words' lines in vocabulary.txt, which the trainer orders by frequency.", (found, rank) => found[rank].Words.Average(word => Math.Log(word + 1))),

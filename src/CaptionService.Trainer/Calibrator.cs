@@ -29,7 +29,7 @@ internal static class Calibrator
     internal const int MinTrainPhotos = 100;
 
     // The captions of a photo resemble each other, so their number overstates what is known; by cross-validated likelihood.
-    private const double Ridge = 30;
+    private const double Ridge = 10;
 
     private const int MaxTrainPhotos = 8000;            // more tell nothing new of 512 means
     private const int Batch = 50;
