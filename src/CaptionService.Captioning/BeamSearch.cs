@@ -51,7 +51,11 @@ public sealed record BeamSearchOptions
     /// (Hamming diversity). It steers the choice only; hypotheses keep their true probabilities.</summary>
     public double Diversity { get; init; }
 
-    /// <summary>The search's defaults for a language, chosen on the English development split: no pair of words twice, no word
+    /// <summary>Whether the hypotheses of a photo are ranked by what they have in common, not by their scores; then all of the
+    /// width are searched, whatever <see cref="Count"/>. With one group only.</summary>
+    public bool Consensus { get; init; }
+
+    /// <summary>The search's defaults for a language: ranked by consensus, no pair of words twice, no word
     /// twice in a row. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.
     /// No hypothesis ends on a word that leaves it unfinished.</summary>
     public static BeamSearchOptions For(Tokenizer tokenizer, Vocabulary vocabulary)
@@ -61,6 +65,7 @@ public sealed record BeamSearchOptions
         int[] Ids(IReadOnlyList<string> words) => [.. vocabulary.Encode(words).Where(id => id != Vocabulary.Unknown)];
         return new()
         {
+            Consensus = true,
             NoRepeatNgram = tokenizer.Spaced ? 2 : 4,
             NoWordTwice = tokenizer.Spaced,
             Joins = Ids(tokenizer.Joins),
@@ -68,20 +73,24 @@ public sealed record BeamSearchOptions
         };
     }
 
-    /// <summary>The same search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to whole groups.</summary>
+    /// <summary>The same search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to whole groups; ranked by their scores.</summary>
     /// <param name="diversity">0: the plain search, unchanged.</param>
     public BeamSearchOptions Diverse(double diversity) =>
-        diversity == 0 ? this : this with { Groups = Count, Width = (Width + Count - 1) / Count * Count, Diversity = diversity };
+        diversity == 0 ? this : this with { Groups = Count, Width = (Width + Count - 1) / Count * Count, Diversity = diversity, Consensus = false };
 }
 
 /// <summary>One sequence of words found for a photo.</summary>
 /// <param name="Words">Ids of the words, without start and end; never empty.</param>
 /// <param name="WordLogProbabilities">Natural logarithm of each word's probability given those before it.</param>
 /// <param name="LogProbability">Their sum and, when ended, that of the end.</param>
-/// <param name="Score">What hypotheses are ranked by: log p / length^a.</param>
+/// <param name="Score">What the search compares hypotheses by: log p / length^a.</param>
 /// <param name="Ended">Whether the decoder ended it; if not, it was cut at the greatest length.</param>
 /// <param name="Rows">For each word the row, photo · b + beam, of the step's (n, b) arguments whose output produced it: where a caller that keeps each step's attention finds the word's.</param>
-public sealed record Hypothesis(int[] Words, float[] WordLogProbabilities, double LogProbability, double Score, bool Ended, int[] Rows);
+public sealed record Hypothesis(int[] Words, float[] WordLogProbabilities, double LogProbability, double Score, bool Ended, int[] Rows)
+{
+    /// <summary>How much it resembles the photo's other hypotheses, 0..1, where they are ranked by consensus; else 0.</summary>
+    public double Agreement { get; init; }
+}
 
 /// <summary>
 /// Beam search over a step function for a whole batch of photos; with several groups, diverse beam search (Vijayakumar et
@@ -111,7 +120,9 @@ public static class BeamSearch
     {
         ArgumentNullException.ThrowIfNull(step);
         Check(photos, options);
-        int width = options.Width, size = width / options.Groups;
+        int count = options.Count, width = options.Width, size = width / options.Groups;
+        if (options.Consensus)
+            options = options with { Count = width };
         HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins];
         var all = new PhotoBeams[photos];
         for (int i = 0; i < photos; i++)
@@ -174,7 +185,7 @@ public static class BeamSearch
             }
             batch = next;
         }
-        return Array.ConvertAll<PhotoBeams, IReadOnlyList<Hypothesis>>(all, photo => photo.Ranked());
+        return Array.ConvertAll<PhotoBeams, IReadOnlyList<Hypothesis>>(all, photo => options.Consensus ? Consensus.Rank(photo.Ranked(), count) : photo.Ranked());
     }
 
     /// <summary>The best continuations of each group's beams: their log p, then beam in the group · V + word, as one (2, n, groups, count) array.</summary>
@@ -221,6 +232,8 @@ public static class BeamSearch
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Groups, 1, nameof(options.Groups));
         if (options.Width % options.Groups != 0)
             throw new ArgumentOutOfRangeException(nameof(options), options.Groups, $"Groups must divide Width, {options.Width}.");
+        if (options.Consensus && options.Groups > 1)
+            throw new ArgumentOutOfRangeException(nameof(options), options.Groups, "Groups must be 1 where the hypotheses are ranked by consensus.");
         if (!(options.Diversity >= 0 && double.IsFinite(options.Diversity)))
             throw new ArgumentOutOfRangeException(nameof(options), options.Diversity, "Diversity must be 0 or more.");
         if (!(options.LengthNormalization >= 0 && double.IsFinite(options.LengthNormalization)))

@@ -21,7 +21,7 @@ public sealed record CaptionOptions
     /// <summary>Shortest caption, in words: 1 to <see cref="MaxLength"/>.</summary>
     public int MinLength { get; init; } = 1;
 
-    /// <summary>Exponent a of the length normalisation, log p / length^a: 0 (none) to 2.</summary>
+    /// <summary>Exponent a of the length normalisation, log p / length^a, by which the search compares hypotheses: 0 (none) to 2.</summary>
     public double LengthNormalization { get; init; } = DefaultLengthNormalization;
 
     /// <summary>How much the captions are to differ: 0 (the likeliest, however alike) to <see cref="MaxDiversity"/>; see <see cref="BeamSearchOptions.Diverse"/>.</summary>
@@ -34,7 +34,7 @@ public sealed record CaptionOptions
     public bool Attention { get; init; }
 
     /// <summary>Default of <see cref="BeamWidth"/>, chosen on the development split.</summary>
-    public const int DefaultBeamWidth = 5;
+    public const int DefaultBeamWidth = 10;
 
     /// <summary>Default of <see cref="LengthNormalization"/>, chosen on the development split.</summary>
     public const double DefaultLengthNormalization = 1;

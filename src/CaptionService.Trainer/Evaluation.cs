@@ -12,6 +12,8 @@ namespace CaptionService.Trainer;
 /// <summary>The <c>evaluate</c> verb: a model's searched captions over a split, scored.</summary>
 internal static class Evaluation
 {
+    private const string Consensus = "consensus", Likelihood = "likelihood";
+
     public static int Run(string modelFolder, string jobFile, string[] options, Progress progress, CancellationToken stop)
     {
         string split = "dev";
@@ -20,6 +22,7 @@ internal static class Evaluation
         int count = 1;
         double? normalization = null;
         double diversity = 0;
+        string ranking = Consensus;
         for (int i = 0; i < options.Length; i += 2)
         {
             string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
@@ -29,6 +32,7 @@ internal static class Evaluation
                 case "--output": output = value; break;
                 case "--beam": width = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth); break;
                 case "--count": count = Number(options[i], value, 1, CaptionOptions.MaxBeamWidth); break;
+                case "--ranking": ranking = value is Consensus or Likelihood ? value : throw new ValidationException($"--ranking is {value}; it must be {Consensus} or {Likelihood}."); break;
                 case "--diversity": diversity = Number(options[i], value, 0.0, CaptionOptions.MaxDiversity); break;
                 case "--length-normalization": normalization = Number(options[i], value, 0.0, 2.0); break;
                 case "--no-repeat": noRepeat = Number(options[i], value, 0, 100); break;
@@ -49,6 +53,7 @@ internal static class Evaluation
             Count = count,
             LengthNormalization = normalization ?? search.LengthNormalization,
             NoRepeatNgram = noRepeat ?? search.NoRepeatNgram,
+            Consensus = ranking == Consensus,
         }).Diverse(diversity);
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, PhotoView.Upright, progress, stop);
         bundle.Decoder.to(TorchRuntime.Device);
