@@ -7,7 +7,11 @@ using static TorchSharp.torch;
 namespace CaptionService.Trainer;
 
 /// <summary>Learns to predict each word of a human caption from those before it.</summary>
-internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam, TrainingOptions options) : Stage(lessons, adam, options)
+/// <param name="lessons">One for each language.</param>
+/// <param name="adam">Updates the weights.</param>
+/// <param name="options">How.</param>
+/// <param name="teachers">Whose mean expectation is learnt too, if there are any; only with one lesson.</param>
+internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam, TrainingOptions options, Teachers teachers) : Stage(lessons, adam, options)
 {
     private readonly Dictionary<Lesson, (int Photo, int[][] Captions)[]> _items = lessons.ToDictionary(lesson => lesson, lesson => options.BatchCaptions == 0
         ? lesson.Captions.Select((c, photo) => (photo, c)).ToArray()
@@ -29,7 +33,7 @@ internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam
             ReplaceWithGuesses(decoder, places, packed, sampled);
         var pass = decoder.Forward(places, packed);
         var logits = decoder.Logits(pass.Outputs);
-        var (loss, nll, gradient) = Losses.CrossEntropy(logits, packed.Targets, Options.LabelSmoothing);
+        var (loss, nll, gradient) = Losses.CrossEntropy(logits, packed.Targets, Options.LabelSmoothing, teachers.Expect(places, packed), teachers.Share);
         pass.Backward(logits, gradient);
         return (loss.ToDouble(), nll.ToDouble());
     }

@@ -14,8 +14,9 @@ public static class Program
         CaptionService.Trainer train FOLDER [--attached]
             Trains as FOLDER/job.json says and leaves the model in FOLDER/model. The same command again resumes.
             --attached: also save and stop when standard input closes (a server that started this program is gone).
-        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--count N] [--diversity D] [--output RESULT.json] [--attached]
+        CaptionService.Trainer evaluate MODEL JOB.json [--split train|dev] [--beam N] [--length-normalization A] [--no-repeat N] [--ranking consensus|likelihood] [--count N] [--diversity D] [--output RESULT.json] [--attached]
             Scores a model bundle on a split of the data set that the job file names.
+            --ranking: of a photo's hypotheses; consensus, as the service does, unless it says otherwise.
             --count: also how so many captions of a photo differ; --diversity: searched in as many groups.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
         CaptionService.Trainer calibrate MODEL JOB.json [--out FOLDER] [--svg FILE]
@@ -172,6 +173,10 @@ public static class Program
             }
         }
         CheckCompanions(job);
+        if (job.Teachers is { Share: not (>= 0 and <= 1) })
+            throw new ValidationException($"The teachers' share is {job.Teachers.Share}; it must be 0 to 1.");
+        if (job.Teachers is { Models.Count: 0 })
+            throw new ValidationException("teachers names no models; leave it out.");
         return job;
     }
 
@@ -187,6 +192,8 @@ public static class Program
         }
         if (job.Companions.Count > 0 && job.BaseModel is not null)
             throw new ValidationException("companions do not go with baseModel, which knows one language: leave one of the two out.");
+        if (job.Companions.Count > 0 && job.Teachers is not null)
+            throw new ValidationException("companions do not go with teachers, who know one language: leave one of the two out.");
         if (job.Companions.Count > 0 && job.Options.Architecture != "top-down")
             throw new ValidationException($"companions need the architecture top-down; '{job.Options.Architecture}' cannot share its weights.");
     }

@@ -117,7 +117,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     {
         // 3. Optimiser and position.
         using var adam = new Adam(Parameters(languages), _options.Beta1, _options.Beta2, _options.WeightAverage);
-        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Companions, job.Options, Base = baseModel?.Card.Digest })));
+        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })));
         var resumed = Checkpoint.Load(folder, adam, jobDigest);
         var at = resumed ?? new Position { Job = jobDigest };
         at = at with { Precision = Precision(at.Precision, TorchRuntime.Device) };
@@ -141,9 +141,10 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         }
 
         // 4. Steps.
+        using var teachers = new Teachers(folder, job.Teachers, languages[0], at.Precision);
         Stage[] stages =
         [
-            new CrossEntropyStage([.. languages.Select(l => l.Lesson)], adam, _options),
+            new CrossEntropyStage([.. languages.Select(l => l.Lesson)], adam, _options, teachers),
             .. _options.SelfCriticalEpochs > 0 ? languages.Select(l => new SelfCriticalStage(l.Lesson, adam, _options)) : [],
         ];
         double spent = at.Seconds;
@@ -323,7 +324,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         decoder.eval();
         Scores scores;
         using (var frozen = decoder.Freeze(decoder.ComputeType))
-            scores = validation.Run(frozen, validation.Search with { Width = _options.ValidationBeamWidth });
+            scores = validation.Run(frozen, validation.Search with { Width = _options.ValidationBeamWidth, Consensus = false });
         double devLoss = validation.Loss(decoder, language.DevCaptions, _options.BatchPhotos);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;

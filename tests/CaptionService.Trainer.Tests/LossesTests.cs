@@ -26,6 +26,26 @@ public sealed class LossesTests
         Assert.False(loss.requires_grad || gradient.requires_grad);
     }
 
+    [Theory]
+    [InlineData(0.0, 0.3)]
+    [InlineData(0.1, 1.0)]
+    public void Teachers_share_the_target(double smoothing, double share)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(6);
+        var logits = randn(37, 11).mul(4).requires_grad_(true);
+        var targets = randint(0, 11, [37], int64);
+        var teachers = randn(37, 11).softmax(-1);
+        var human = nn.functional.one_hot(targets, 11).to(float32).mul(1 - smoothing).add(smoothing / 11);
+        var expected = human.mul(1 - share).add(teachers.mul(share)).mul(logits.log_softmax(-1)).sum(-1).mean().neg();
+        expected.backward();
+
+        var (loss, nll, gradient) = Losses.CrossEntropy(logits, targets, smoothing, teachers, share);
+        Assert.Equal(expected.item<float>(), loss.item<float>(), 1e-5f);
+        Assert.Equal(nn.functional.cross_entropy(logits, targets).item<float>(), nll.item<float>(), 1e-5f);
+        Assert.True(gradient.allclose(logits.grad!, 1e-4, 1e-7));
+    }
+
     [Fact]
     public void Logits_of_bfloat16_have_a_gradient_of_bfloat16()
     {

@@ -85,6 +85,8 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
     [InlineData("companions", """[{"name": "samples-en", "language": "en-GB", "captions": "captions.de.txt"}]""", "en-GB")]
     [InlineData("companions", """[{"name": "x", "language": "../x", "captions": "captions.de.txt"}]""", "../x")]
     [InlineData("companions", """[{"name": "x", "language": "de", "captions": "a"}, {"name": "y", "language": "de", "captions": "b"}]""", "de")]
+    [InlineData("teachers", """{"models": ["../model"], "share": 2}""", "share is 2")]
+    [InlineData("teachers", """{"models": []}""", "no models")]
     [InlineData("", "null", "null")]
     [InlineData("", "{", "$")]
     [InlineData("", "", "token")]

@@ -150,6 +150,26 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
     }
 
     [Fact]
+    public void A_pupil_learns_what_its_teachers_expect()
+    {
+        using var first = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 20 });
+        first.Train();
+        // Nothing but the teachers' expectation is learnt, so the same seed ends elsewhere than with people's captions.
+        var options = JobFolder.Small with { Dropout = 0, Seed = 8 };
+        using var pupil = new JobFolder(features.Folder, options);
+        pupil.WriteJob(pupil.Job with { Teachers = new Teaching([first.File("model"), first.File("model")], Share: 1) });
+        using var alone = new JobFolder(features.Folder, options);
+        pupil.Train();
+        alone.Train();
+        double[] losses = [.. new[] { pupil, alone }.Select(job => job.Events().Last(e => e.Type == "epoch").Data.GetProperty("negativeLogLikelihood").GetDouble())];
+        Assert.NotEqual(losses[0], losses[1]);
+        Assert.NotEqual(ModelBundle.FileSha256(pupil.File("model/decoder.safetensors")), ModelBundle.FileSha256(alone.File("model/decoder.safetensors")));
+
+        pupil.WriteJob(pupil.Job with { Options = options with { MinWordCount = 2 } });
+        Assert.Contains("other words", Assert.Throws<DatasetException>(() => pupil.Train()).Message);
+    }
+
+    [Fact]
     public void A_run_that_gets_no_better_stops_early_and_keeps_its_best_epoch()
     {
         using var job = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 50, LearningRate = 1e-7, Patience = 2 });

@@ -23,6 +23,9 @@ public sealed record TrainingJob
     /// </summary>
     public IReadOnlyList<Companion> Companions { get; init; } = [];
 
+    /// <summary>Models to learn from beside the human captions; null: none.</summary>
+    public Teaching? Teachers { get; init; }
+
     /// <summary>Name of the <see cref="TrainingPreset"/> whose values hold for all options that the job does not give; null: <see cref="TrainingOptions"/>' own.</summary>
     public string? Preset { get; init; }
 
@@ -57,6 +60,14 @@ public sealed record TrainingJob
 /// <param name="Language">Of the captions (BCP 47).</param>
 /// <param name="Captions">Token file; it need not have captions of every photo.</param>
 public sealed record Companion(string Name, string Language, string Captions);
+
+/// <summary>
+/// Models whose expectation of each next word is learnt beside the human one (Hinton et al. 2015, arXiv:1503.02531): several
+/// know more together than each alone, and one can learn it from them.
+/// </summary>
+/// <param name="Models">Folders of models that have the words of the model to be made.</param>
+/// <param name="Share">Of their mean expectation in what is learnt, 0..1; the rest is the human captions'.</param>
+public sealed record Teaching(IReadOnlyList<string> Models, double Share = 0.7);
 
 /// <summary>A data set on disk.</summary>
 /// <param name="Photos">Folder of the photos.</param>

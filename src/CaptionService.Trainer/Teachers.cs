@@ -1,0 +1,70 @@
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>Models whose expectations a run learns beside the human captions (Hinton et al. 2015): several of them know more together than each alone.</summary>
+internal sealed class Teachers : IDisposable
+{
+    private readonly List<ModelBundle> _bundles = [];
+
+    /// <summary>Of their expectation in what is learnt, 0..1.</summary>
+    public double Share { get; }
+
+    /// <summary>Loads them.</summary>
+    /// <param name="folder">Of the job.</param>
+    /// <param name="teaching">Which they are; null: none.</param>
+    /// <param name="pupil">Who learns.</param>
+    /// <param name="precision">float32 or bfloat16.</param>
+    /// <exception cref="DatasetException">One has other words, or works from other features.</exception>
+    /// <exception cref="ModelBundleException">One cannot be loaded.</exception>
+    public Teachers(string folder, Teaching? teaching, LearntLanguage pupil, string precision)
+    {
+        try
+        {
+            foreach (string model in teaching?.Models ?? [])
+            {
+                var bundle = ModelBundle.Load(Path.Combine(folder, model));
+                _bundles.Add(bundle);
+                var (theirs, own) = (bundle.Decoder.Options, pupil.Decoder.Options);
+                if (!Words(bundle.Vocabulary).SequenceEqual(Words(pupil.Vocabulary)) || (theirs.FeatureSize, theirs.SingleVector) != (own.FeatureSize, own.SingleVector))
+                    throw new DatasetException($"The teacher '{bundle.Card.Name}' has other words or works from other features than the model to be made.");
+                bundle.Decoder.to(TorchRuntime.Device);
+                bundle.Decoder.ComputeType = precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+        Share = teaching?.Share ?? 0;
+
+        static IEnumerable<string> Words(Vocabulary vocabulary) => Enumerable.Range(0, vocabulary.Count).Select(vocabulary.Display);
+    }
+
+    /// <summary>What they expect at every place of captions.</summary>
+    /// <param name="places">The photos' features.</param>
+    /// <param name="packed">The captions.</param>
+    /// <returns>(M, V) float32 probabilities, the mean over the teachers; null without any.</returns>
+    public Tensor? Expect(Tensor places, PackedCaptions packed)
+    {
+        if (_bundles.Count == 0)
+            return null;
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using Scalar mean = 1.0 / _bundles.Count;
+        return _bundles.Select(b => b.Decoder).Select(t => t.Logits(t.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1))
+            .Aggregate((sum, p) => sum.add_(p)).mul_(mean).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var bundle in _bundles)
+            bundle.Dispose();
+    }
+}
