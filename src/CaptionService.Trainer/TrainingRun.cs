@@ -239,6 +239,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["devPhotos"] = JsonSerializer.SerializeToElement(language.Dataset.Dev.Count),
                 ["epoch"] = JsonSerializer.SerializeToElement(best.Epoch),
                 ["baseModel"] = JsonSerializer.SerializeToElement(baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}"),
+                ["teachers"] = JsonSerializer.SerializeToElement((job.Teachers?.Models ?? []).Select(m => ModelBundle.ReadCard(Path.Combine(folder, m))).Select(c => $"{c.Name}@{c.Version}")),
                 ["learntWith"] = JsonSerializer.SerializeToElement(job.Companions.Select(c => c.Language).Prepend(job.Language).Where(l => l != language.Language)),
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
