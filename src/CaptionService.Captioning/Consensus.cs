@@ -9,20 +9,23 @@ namespace CaptionService.Captioning;
 /// </summary>
 /// <remarks>
 /// With weight w = √p of each hypothesis, its own times 0.3, the agreement of a is the weighted mean of its similarity to all; similarity is the mean
-/// over n = 1 to 4 of the share of common n-grams (Dice). The two constants were chosen on the development splits of three languages.
+/// over n = 1 to 4 of the share of common n-grams (Dice). Where the best hypothesis' mean log-probability, over its words and end, is -0.4 or more,
+/// the model is sure of what to say, as of photos it knows by heart; there its own order stays, since most others are blends of what it knows.
+/// The three constants were chosen on the development splits of three languages.
 /// </remarks>
 internal static class Consensus
 {
-    private const double Sharpness = 0.5, Own = 0.3;
+    private const double Sharpness = 0.5, Own = 0.3, Sure = -0.4;
     private const int Longest = 4;
 
-    /// <summary>The best first: those that ended, by their agreement, then the others.</summary>
+    /// <summary>The best first, those that ended before the others.</summary>
     /// <param name="found">All hypotheses of a photo.</param>
     /// <param name="count">How many to return.</param>
     public static List<Hypothesis> Rank(List<Hypothesis> found, int count)
     {
         var ngrams = found.ConvertAll(hypothesis => Ngrams.Count(hypothesis.Words));
         double best = found.Count == 0 ? 0 : found.Max(hypothesis => hypothesis.LogProbability);
+        bool sure = found.Count > 0 && found.Max(hypothesis => hypothesis.LogProbability / (hypothesis.Words.Length + 1)) >= Sure;
         double[] weights = [.. found.Select(hypothesis => Math.Exp(Sharpness * (hypothesis.LogProbability - best)))];
         return
         [
@@ -37,7 +40,7 @@ internal static class Consensus
                     total += weights[b];
                 }
                 return hypothesis with { Agreement = sum / total };
-            }).OrderByDescending(hypothesis => hypothesis.Ended).ThenByDescending(hypothesis => hypothesis.Agreement).Take(count),
+            }).OrderByDescending(hypothesis => hypothesis.Ended).ThenByDescending(hypothesis => sure ? hypothesis.Score : hypothesis.Agreement).Take(count),
         ];
     }
 

@@ -5,27 +5,36 @@ namespace CaptionService.Captioning.Tests;
 
 public sealed class ConsensusTests
 {
-    private static Hypothesis Of(double p, bool ended, params int[] words) => new(words, new float[words.Length], Math.Log(p), 0, ended, new int[words.Length]);
+    private static Hypothesis Of(double p, bool ended, params int[] words) => new(words, new float[words.Length], Math.Log(p), Math.Log(p), ended, new int[words.Length]);
 
     [Fact]
     public void Agreement_is_the_weighted_mean_of_common_ngrams()
     {
-        // p 0.16, 0.04, 0.01: weights 1, 0.5 and 0.25 relative to the likeliest, a hypothesis' own times 0.3.
-        var ranked = Consensus.Rank([Of(0.16, true, 4, 5), Of(0.04, true, 6, 7, 8), Of(0.01, true, 6, 7)], 3);
-        // The second and third share two words of five and one pair of three; the first shares nothing.
-        double similar = (2 * 2 / 5.0 + 2 * 1 / 3.0) / 4;
-        Assert.Equal([0.3 / 1.05, (0.15 + 0.25 * similar) / (0.15 + 1 + 0.25), (0.075 + 0.5 * similar) / (0.075 + 1 + 0.5)], ranked.Select(h => h.Agreement), (a, b) => Math.Abs(a - b) < 1e-9);
-        Assert.Equal([2, 3, 2], ranked.Select(h => h.Words.Length));
+        // Weights 1, 0.8 and 0.6 relative to the likeliest, a hypothesis' own times 0.3.
+        var ranked = Consensus.Rank([Of(1 * 0.001, true, 4, 5, 10), Of(0.64 * 0.001, true, 6, 7, 8), Of(0.36 * 0.001, true, 6, 7, 9)], 3);
+        // The second and third share two words of six and one pair of four; the first shares nothing.
+        double similar = (2 * 2 / 6.0 + 2 * 1 / 4.0) / 4;
+        Assert.Equal([0.3 / (0.3 + 1.4), (0.24 + 0.6 * similar) / (0.24 + 1.6), (0.18 + 0.8 * similar) / (0.18 + 1.8)], ranked.OrderByDescending(h => h.LogProbability).Select(h => h.Agreement), (x, y) => Math.Abs(x - y) < 1e-9);
+        Assert.Equal(ranked.Select(h => h.Agreement).OrderDescending(), ranked.Select(h => h.Agreement));
+    }
+
+    [Fact]
+    public void A_model_that_is_sure_keeps_its_order()
+    {
+        // Two captions learnt by heart, and blends of the first; then the same where much else might be said.
+        Hypothesis[] Found(double p) => [Of(0.45 * p, true, 4, 5, 6, 7), Of(0.44 * p, true, 8, 9, 11, 12), Of(0.05 * p, true, 4, 5, 6, 10), Of(0.05 * p, true, 4, 5, 6, 11)];
+        Assert.Equal(Found(1).Select(h => h.Words), Consensus.Rank([.. Found(1)], 4).Select(h => h.Words));
+        Assert.NotEqual([4, 5, 6, 7], Consensus.Rank([.. Found(0.001)], 4)[0].Words);
     }
 
     [Fact]
     public void What_most_resemble_goes_before_the_likeliest_and_what_ended_before_what_was_cut()
     {
-        var alone = Of(0.1, true, 4, 5, 6);
-        var one = Of(0.09, true, 10, 11, 12);
-        var other = Of(0.09, true, 10, 11, 13);
-        var third = Of(0.09, true, 10, 11, 14);
-        var cut = Of(0.5, false, 10, 11, 12, 13);
+        var alone = Of(0.001, true, 4, 5, 6);
+        var one = Of(0.0009, true, 10, 11, 12);
+        var other = Of(0.0009, true, 10, 11, 13);
+        var third = Of(0.0009, true, 10, 11, 14);
+        var cut = Of(0.005, false, 10, 11, 12, 13);
         var ranked = Consensus.Rank([alone, one, other, third, cut], 5);
         Assert.Same(alone.Words, ranked[3].Words);
         Assert.Same(cut.Words, ranked[4].Words);
