@@ -128,11 +128,11 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
 
         using var captioner = Captioner.Load(job.File("model"), precision: EncoderPrecision.Float32);
         Photo[] photos = [.. JobFolder.Captions.Keys.Select(n => Photo.Decode(File.ReadAllBytes(job.File(n + ".jpg"))))];
-        var found = captioner.Caption(photos, [.. photos.Select(_ => new CaptionOptions { Count = 1, BeamWidth = 1 })]).Photos;
+        var found = captioner.Caption(photos, [.. photos.Select(_ => new CaptionOptions { Count = 5 })]).Photos;
         foreach (var (name, captions) in JobFolder.Captions.Keys.Zip(found))
         {
-            output.WriteLine($"  {name}: {captions[0].Text}");
-            Assert.Contains(captions[0].Text, JobFolder.Captions[name]);
+            output.WriteLine($"  {name}: {string.Join(" | ", captions.Select(c => c.Text))}");
+            Assert.Contains(captions, caption => JobFolder.Captions[name].Contains(caption.Text));     // which of them is first, the consensus says
         }
     }
 
