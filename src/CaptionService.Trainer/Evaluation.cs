@@ -61,7 +61,7 @@ internal static class Evaluation
         var scores = new Validation(photos, features, dataset.TrainCaptions(tokenizer), bundle.Vocabulary, tokenizer).Run(frozen, search);
         if (output is not null)
             Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
-                [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Captions[i]), scores.PhotoCider[i], photo.Captions))]));
+                [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Written[i]), scores.PhotoCider[i], photo.Captions))]));
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;
     }

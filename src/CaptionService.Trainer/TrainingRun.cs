@@ -329,7 +329,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         double devLoss = validation.Loss(decoder, language.DevCaptions, _options.BatchPhotos);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
-        var samples = language.Dataset.Dev.Take(8).Select((p, i) => new { photo = p.Name, caption = language.Tokenizer.Detokenize(scores.Captions[i]) }).ToArray();
+        var samples = language.Dataset.Dev.Take(8).Select((p, i) => new { photo = p.Name, caption = language.Tokenizer.Detokenize(scores.Written[i]) }).ToArray();
         if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, language = language.Language, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }, language.Language))
         {
             string dev = job.Companions.Count == 0 ? "dev" : $"dev-{language.Language}";

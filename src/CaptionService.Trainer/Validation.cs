@@ -20,6 +20,9 @@ namespace CaptionService.Trainer;
 public sealed record Scores(double[] Bleu, double Cider, double RougeL, double Length, double Distinct, double Verbatim, int Unended,
     IReadOnlyList<IReadOnlyList<string>> Captions, IReadOnlyList<double> PhotoCider, Variety? Variety = null)
 {
+    /// <summary>The captions as the model writes them, with its capitals: for people to read.</summary>
+    public IReadOnlyList<IReadOnlyList<string>> Written { get; init; } = [];
+
     /// <summary>The figures by name, for events and model cards.</summary>
     public IReadOnlyDictionary<string, double> Figures => new Dictionary<string, double>
     {
@@ -128,6 +131,7 @@ internal sealed class Validation
     {
         var captions = new List<IReadOnlyList<string>>();
         var sets = new List<IReadOnlyList<string>[]>();
+        var written = new List<IReadOnlyList<string>>();
         int unended = 0;
         foreach (var found in _features.Search(decoder, Enumerable.Range(0, _references.Length), options))
         {
@@ -136,6 +140,7 @@ internal sealed class Validation
             unended += found[0].Ended ? 0 : 1;
             sets.Add([.. found.Select(h => _vocabulary.Decode(h.Words))]);
             captions.Add(sets[^1][0]);
+            written.Add(Array.ConvertAll(found[0].Words, _vocabulary.Display));
         }
         string[] sentences = [.. captions.Select(c => string.Join(' ', c))];
         double[] cider = [.. captions.Select((c, i) => _cider.Score(c, _references[i]))];
@@ -149,6 +154,7 @@ internal sealed class Validation
             unended,
             captions,
             cider,
-            options.Count > 1 ? Variety.Of(sets, _references, _cider) : null);
+            options.Count > 1 ? Variety.Of(sets, _references, _cider) : null)
+        { Written = written };
     }
 }

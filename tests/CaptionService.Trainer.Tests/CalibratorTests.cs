@@ -125,7 +125,7 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
             var (calibration, first) = (bundle.Calibration!, names[120..].Count(Calibrator.InFirstHalf));
             output.WriteLine($"{calibration.Fitted.Right:F2} right, ECE {calibration.Check.Ece:F3}, AUROC {calibration.Check.Auroc:F2}");
             Assert.Equal((240, 240 - first, 240), (calibration.Fitted.Photos, calibration.Check.Photos, calibration.CrossCheck.Photos));
-            Assert.Equal(1200, calibration.Fitted.Captions);
+            Assert.Equal(240 * CaptionOptions.DefaultBeamWidth, calibration.Fitted.Captions);
             Assert.Equal(60, calibration.Familiarity.Photos);
             Assert.Equal(Calibration.Meaning, calibration.Definition);
         }
