@@ -71,11 +71,6 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         Assert.Equal(["en"], german.Card.Training["learntWith"].EnumerateArray().Select(l => l.GetString()));
         Assert.Equal(["de"], english.Card.Training["learntWith"].EnumerateArray().Select(l => l.GetString()));
         Assert.NotEqual(english.Vocabulary.Count, german.Vocabulary.Count);
-        // Samples are written as the model writes: nouns with their capitals.
-        var written = Enumerable.Range(0, german.Vocabulary.Count).Select(german.Vocabulary.Display).ToHashSet();
-        string[] samples = [.. broken.Events().Where(e => e.Type == "epoch" && e.Data.GetProperty("language").GetString() == "de").SelectMany(e => e.Data.GetProperty("samples").EnumerateArray()).SelectMany(c => c.GetProperty("caption").GetString()!.TrimEnd('.').Split(' ')[1..])];
-        Assert.NotEmpty(samples);
-        Assert.All(samples, word => Assert.Contains(word, written));
         Assert.Contains(german.Vocabulary.Decode([.. Enumerable.Range(0, german.Vocabulary.Count)]), word => word.Contains("katze", StringComparison.OrdinalIgnoreCase));
     }
 
