@@ -16,7 +16,6 @@ namespace CaptionService.Captioning;
 internal static class Consensus
 {
     private const double Sharpness = 0.5, Own = 0.3, Sure = -0.4;
-    private const int Longest = 4;
 
     /// <summary>The best first, those that ended before the others.</summary>
     /// <param name="found">All hypotheses of a photo.</param>
@@ -46,15 +45,15 @@ internal static class Consensus
 
     private static double Similarity(Dictionary<Ngram<int>, int> one, int oneLength, Dictionary<Ngram<int>, int> other, int otherLength)
     {
-        Span<int> common = stackalloc int[Longest];
+        Span<int> common = stackalloc int[Ngram<int>.MaxLength];
         foreach (var (ngram, count) in one)
             common[ngram.Length - 1] += Math.Min(count, other.GetValueOrDefault(ngram));
         double sum = 0;
-        for (int n = 1; n <= Longest; n++)
+        for (int n = 1; n <= Ngram<int>.MaxLength; n++)
         {
             int possible = Math.Max(0, oneLength - n + 1) + Math.Max(0, otherLength - n + 1);
             sum += possible == 0 ? 0 : 2.0 * common[n - 1] / possible;
         }
-        return sum / Longest;
+        return sum / Ngram<int>.MaxLength;
     }
 }
