@@ -25,7 +25,8 @@ internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam
     protected override (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] items, long step, long inStage)
     {
         var decoder = lesson.Decoder;
-        var rows = Array.ConvertAll(items, i => _items[lesson][i]);
+        var all = _items[lesson];
+        var rows = Array.ConvertAll(items, i => all[i]);
         var places = view.Rows([.. rows.Select(r => r.Photo)]).to(TorchRuntime.Device);
         using var packed = new PackedCaptions([.. rows.Select(r => r.Captions)], TorchRuntime.Device);
         double sampled = Options.ScheduledSampling * inStage / Steps;

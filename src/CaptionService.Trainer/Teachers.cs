@@ -10,19 +10,23 @@ namespace CaptionService.Trainer;
 internal sealed class Teachers : IDisposable
 {
     private readonly List<ModelBundle> _bundles = [];
+    private readonly CaptionDecoder _pupil;
 
     /// <summary>Of their expectation in what is learnt, 0..1.</summary>
     public double Share { get; }
+
+    /// <summary>name@version of each.</summary>
+    public IEnumerable<string> Names => _bundles.Select(b => $"{b.Card.Name}@{b.Card.Version}");
 
     /// <summary>Loads them.</summary>
     /// <param name="folder">Of the job.</param>
     /// <param name="teaching">Which they are; null: none.</param>
     /// <param name="pupil">Who learns.</param>
-    /// <param name="precision">float32 or bfloat16.</param>
     /// <exception cref="DatasetException">One has other words, or works from other features.</exception>
     /// <exception cref="ModelBundleException">One cannot be loaded.</exception>
-    public Teachers(string folder, Teaching? teaching, LearntLanguage pupil, string precision)
+    public Teachers(string folder, Teaching? teaching, LearntLanguage pupil)
     {
+        _pupil = pupil.Decoder;
         try
         {
             foreach (string model in teaching?.Models ?? [])
@@ -33,7 +37,6 @@ internal sealed class Teachers : IDisposable
                 if (!Words(bundle.Vocabulary).SequenceEqual(Words(pupil.Vocabulary)) || (theirs.FeatureSize, theirs.SingleVector) != (own.FeatureSize, own.SingleVector))
                     throw new DatasetException($"The teacher '{bundle.Card.Name}' has other words or works from other features than the model to be made.");
                 bundle.Decoder.to(TorchRuntime.Device);
-                bundle.Decoder.ComputeType = precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
             }
         }
         catch
@@ -57,6 +60,8 @@ internal sealed class Teachers : IDisposable
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using Scalar mean = 1.0 / _bundles.Count;
+        foreach (var bundle in _bundles)
+            bundle.Decoder.ComputeType = _pupil.ComputeType;
         return _bundles.Select(b => b.Decoder).Select(t => t.Logits(t.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1))
             .Aggregate((sum, p) => sum.add_(p)).mul_(mean).MoveToOuterDisposeScope();
     }

@@ -95,15 +95,16 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 companion.Decoder = main.Decoder.ForWords(companion.Vocabulary.Count);
                 companion.Decoder.to(TorchRuntime.Device);
             }
-            Position at = Learn(languages, baseModel);
+            using var teachers = new Teachers(folder, job.Teachers, main);
+            Position at = Learn(languages, baseModel, teachers);
 
             // 5. The best epoch's weights become the model; of the companions too, before that which ends the job.
             Steps = at.Step;
             if (at.Useless is { } why)
                 throw new CollapsedException(why);
             foreach (var companion in languages[1..])
-                Finish(companion, at, encoder, baseModel);
-            return Finish(main, at, encoder, baseModel);
+                Finish(companion, at, encoder, baseModel, teachers);
+            return Finish(main, at, encoder, baseModel, teachers);
         }
         finally
         {
@@ -113,7 +114,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     /// <summary>From the checkpoint, if there is one, until nothing is left to do.</summary>
-    private Position Learn(LearntLanguage[] languages, ModelBundle? baseModel)
+    private Position Learn(LearntLanguage[] languages, ModelBundle? baseModel, Teachers teachers)
     {
         // 3. Optimiser and position.
         using var adam = new Adam(Parameters(languages), _options.Beta1, _options.Beta2, _options.WeightAverage);
@@ -141,7 +142,6 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         }
 
         // 4. Steps.
-        using var teachers = new Teachers(folder, job.Teachers, languages[0], at.Precision);
         Stage[] stages =
         [
             new CrossEntropyStage([.. languages.Select(l => l.Lesson)], adam, _options, teachers),
@@ -220,7 +220,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         LearntLanguage[] Taught(Position at) => at.Stage == 0 ? languages : [languages[at.Stage - 1]];
     }
 
-    private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel)
+    private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel, Teachers teachers)
     {
         var best = at.BestOf(language);
         ModelBundle.LoadWeights(language.Decoder, Checkpoint.BestPath(folder, language, best.Epoch));
@@ -239,7 +239,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["devPhotos"] = JsonSerializer.SerializeToElement(language.Dataset.Dev.Count),
                 ["epoch"] = JsonSerializer.SerializeToElement(best.Epoch),
                 ["baseModel"] = JsonSerializer.SerializeToElement(baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}"),
-                ["teachers"] = JsonSerializer.SerializeToElement((job.Teachers?.Models ?? []).Select(m => ModelBundle.ReadCard(Path.Combine(folder, m))).Select(c => $"{c.Name}@{c.Version}")),
+                ["teachers"] = JsonSerializer.SerializeToElement(teachers.Names),
                 ["learntWith"] = JsonSerializer.SerializeToElement(job.Companions.Select(c => c.Language).Prepend(job.Language).Where(l => l != language.Language)),
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
