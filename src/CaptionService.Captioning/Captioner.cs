@@ -79,6 +79,7 @@ public sealed class Captioner : IDisposable
 {
     private readonly SharedEncoders.Share _share;
     private readonly Vgg16 _encoder;
+    private readonly Conv5? _adapted;                   // its own last block; null: the encoder's
     private readonly FrozenDecoder _decoder;
     private readonly Vocabulary _vocabulary;
     private readonly Tokenizer _tokenizer;
@@ -92,7 +93,7 @@ public sealed class Captioner : IDisposable
     /// <summary>How the encoder runs here.</summary>
     public EncoderPrecision Precision => _encoder.Precision;
 
-    /// <summary>What the model sees with: the same object for models that share an encoder.</summary>
+    /// <summary>What the model sees with: the same object for models that share an encoder, though each may have a last block of its own.</summary>
     public object Encoder => _encoder;
 
     /// <summary>Folder of the models that come with the product, one for each language, and of the encoder weights.</summary>
@@ -104,9 +105,11 @@ public sealed class Captioner : IDisposable
     /// <summary>The encoder weights that come with the product.</summary>
     public static string DefaultEncoderPath { get; } = Path.Combine(DefaultModels, "vgg16", "encoder.safetensors");
 
-    private Captioner(ModelBundle bundle, FrozenDecoder decoder, SharedEncoders.Share share, Device device)
+    private Conv5 Conv5 => _adapted ?? _encoder.Conv5;
+
+    private Captioner(ModelBundle bundle, FrozenDecoder decoder, SharedEncoders.Share share, Conv5? adapted, Device device)
     {
-        (Model, _vocabulary, _calibration, _decoder, _share, _encoder, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, share, share.Encoder, device);
+        (Model, _vocabulary, _calibration, _decoder, _share, _encoder, _adapted, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, share, share.Encoder, adapted, device);
         _tokenizer = Tokenizer.For(Model.Language);
         _search = BeamSearchOptions.For(_tokenizer, _vocabulary);
     }
@@ -145,16 +148,25 @@ public sealed class Captioner : IDisposable
         {
             throw new ModelBundleException($"The encoder weights cannot be loaded: {e.Message}", e);
         }
+        Conv5? adapted = null;
         try
         {
             if (decoder.SingleVector && !share.Encoder.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
+            if (bundle.AdapterPath is { } path)
+            {
+                using var adapter = EncoderAdapter.Load(path);
+                adapted = Conv5.Load(encoderPath, adapter, device, share.Encoder.Precision);
+            }
             bundle.Decoder.to(device);
-            return new Captioner(bundle, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, device);
+            return new Captioner(bundle, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, adapted, device);
         }
-        catch
+        catch (Exception e)
         {
+            adapted?.Dispose();
             share.Dispose();
+            if (e is SafetensorsException)
+                throw new ModelBundleException($"{ModelBundle.AdapterFile} of '{bundle.Card.Name}' cannot be loaded: {e.Message}", e);
             throw;
         }
     }
@@ -176,6 +188,7 @@ public sealed class Captioner : IDisposable
                 if (Model.Decoder.SingleVector)
                     _encoder.Fc7(places);
             }
+            _adapted?.Forward(zeros(1, Vgg16.Places, Vgg16.Channels));
             var decoder = Model.Decoder;
             var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
             if (captions is not [{ Length: > 0 } ranked] || !ranked.All(caption => double.IsFinite(caption.LogProbability)))
@@ -217,26 +230,44 @@ public sealed class Captioner : IDisposable
             if (rows.TryAdd(job.Photo, photos.Count))
                 photos.Add(job.Photo);
         }
-        var places = encoder.Forward(Vgg16.Pixels(photos));                                // (N, 196, 512)
-        var vectors = jobs.Any(job => job.Model.Model.Decoder.SingleVector) ? encoder.Fc7(places) : null;      // (N, 4096)
-        if (device.type == DeviceType.CUDA)
-            cuda.synchronize();
-        var encode = Stopwatch.GetElapsedTime(start);
+        var pool4 = encoder.Pool4(Vgg16.Pixels(photos));                                    // (N, 196, 512)
+        var encode = Elapsed(start);
 
-        start = Stopwatch.GetTimestamp();
+        var decode = TimeSpan.Zero;
         var results = new IReadOnlyList<Caption>[jobs.Count];
-        foreach (var group in Enumerable.Range(0, jobs.Count).GroupBy(i => (jobs[i].Model, jobs[i].Options)))
+        // What models see differently after pool4, each sees of its own photos only.
+        foreach (var seen in Enumerable.Range(0, jobs.Count).GroupBy(i => (jobs[i].Model.Conv5, jobs[i].Model.Model.Decoder.SingleVector)))
         {
-            var (model, options) = group.Key;
-            var features = model.Model.Decoder.SingleVector ? vectors! : places;
-            int[] members = [.. group];
-            long[] its = [.. members.Select(i => (long)rows[jobs[i].Photo])];
-            using var some = its.SequenceEqual(Enumerable.Range(0, photos.Count).Select(i => (long)i)) ? features.alias() : features.index_select(0, tensor(its, ScalarType.Int64, device));
-            var captions = model.Describe(some, options);
-            for (int i = 0; i < members.Length; i++)
-                results[members[i]] = captions[i];
+            start = Stopwatch.GetTimestamp();
+            int[] its = [.. seen.Select(i => rows[jobs[i].Photo]).Distinct()];
+            using var some = Rows(pool4, its);
+            using var places = seen.Key.Conv5.Forward(some);                                // (n, 196, 512)
+            using var features = seen.Key.SingleVector ? encoder.Fc7(places) : places.alias();      // or (n, 4096)
+            encode += Elapsed(start);
+
+            start = Stopwatch.GetTimestamp();
+            foreach (var group in seen.GroupBy(i => (jobs[i].Model, jobs[i].Options)))
+            {
+                int[] members = [.. group];
+                using var wanted = Rows(features, [.. members.Select(i => Array.IndexOf(its, rows[jobs[i].Photo]))]);
+                var captions = group.Key.Model.Describe(wanted, group.Key.Options);
+                for (int i = 0; i < members.Length; i++)
+                    results[members[i]] = captions[i];
+            }
+            decode += Elapsed(start);
         }
-        return new CaptionedBatch(results, photos.Count, encode, Stopwatch.GetElapsedTime(start));
+        return new CaptionedBatch(results, photos.Count, encode, decode);
+
+        TimeSpan Elapsed(long since)
+        {
+            if (device.type == DeviceType.CUDA)
+                cuda.synchronize();
+            return Stopwatch.GetElapsedTime(since);
+        }
+
+        Tensor Rows(Tensor all, int[] some) => some.SequenceEqual(Enumerable.Range(0, (int)all.shape[0]))
+            ? all.alias()
+            : all.index_select(0, tensor(Array.ConvertAll(some, row => (long)row), ScalarType.Int64, device));
     }
 
     private Caption[][] Describe(Tensor features, CaptionOptions options)
@@ -280,6 +311,7 @@ public sealed class Captioner : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _adapted?.Dispose();
         _share.Dispose();
         _decoder.Dispose();
     }

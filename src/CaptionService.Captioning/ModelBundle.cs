@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Encoders;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning;
@@ -11,7 +12,7 @@ public sealed class ModelBundleException(string message, Exception? inner = null
 
 /// <summary>
 /// A model on disk: a folder of <c>model.json</c>, <c>vocabulary.txt</c>, <c>decoder.safetensors</c> and, where the encoder was
-/// fine-tuned, <c>encoder.safetensors</c>, and, where its confidence was calibrated, <c>calibration.json</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
+/// replaced, <c>encoder.safetensors</c>, where its last block was fine-tuned, <c>adapter.safetensors</c>, and, where its confidence was calibrated, <c>calibration.json</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
 /// </summary>
 public sealed class ModelBundle : IDisposable
 {
@@ -20,7 +21,7 @@ public sealed class ModelBundle : IDisposable
 
     /// <summary>The files of a bundle. The first three must be there.</summary>
     public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors",
-        CalibrationFile = "calibration.json";
+        AdapterFile = "adapter.safetensors", CalibrationFile = "calibration.json";
 
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
@@ -42,16 +43,20 @@ public sealed class ModelBundle : IDisposable
     /// <summary>The bundle's own encoder weights, or null: it uses the shared ones.</summary>
     public string? EncoderPath { get; }
 
+    /// <summary>What it changes of the encoder (<see cref="EncoderAdapter"/>), or null: nothing.</summary>
+    public string? AdapterPath { get; }
+
     /// <summary>What gives its captions their confidence, or null: <see cref="ModelCard.WhyNoConfidence"/> says why.</summary>
     public Calibration? Calibration { get; }
 
-    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath, Calibration? calibration)
+    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath, string? adapterPath, Calibration? calibration)
     {
         Card = card;
         Calibration = calibration;
         Vocabulary = vocabulary;
         Decoder = decoder;
         EncoderPath = encoderPath;
+        AdapterPath = adapterPath;
     }
 
     /// <summary>Reads and checks a bundle.</summary>
@@ -77,7 +82,9 @@ public sealed class ModelBundle : IDisposable
                 throw;
             }
             decoder.eval();
-            return new ModelBundle(card, vocabulary, decoder, card.Files.ContainsKey(EncoderFile) ? Path.Combine(folder, EncoderFile) : null, calibration);
+            return new ModelBundle(card, vocabulary, decoder, Optional(EncoderFile), Optional(AdapterFile), calibration);
+
+            string? Optional(string file) => card.Files.ContainsKey(file) ? Path.Combine(folder, file) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException)
         {
@@ -97,8 +104,8 @@ public sealed class ModelBundle : IDisposable
         var card = ParseCard(File.ReadAllBytes(path));
         foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
         {
-            if (file is not (VocabularyFile or DecoderFile or EncoderFile or CalibrationFile) || !card.Files.TryGetValue(file, out string? expected))
-                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where they are there, {EncoderFile} and {CalibrationFile}; '{file}' does not fit.");
+            if (file is not (VocabularyFile or DecoderFile or EncoderFile or AdapterFile or CalibrationFile) || !card.Files.TryGetValue(file, out string? expected))
+                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where they are there, {EncoderFile}, {AdapterFile} and {CalibrationFile}; '{file}' does not fit.");
             string inside = Path.Combine(folder, file);
             if (!File.Exists(inside))
                 throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
@@ -168,24 +175,28 @@ public sealed class ModelBundle : IDisposable
     /// <param name="card">Files and digest are filled in.</param>
     /// <param name="vocabulary">The words.</param>
     /// <param name="decoder">Saved in fp16.</param>
-    /// <param name="encoderPath">Fine-tuned encoder weights to go along, or null.</param>
+    /// <param name="encoderPath">Encoder weights to go along, or null.</param>
+    /// <param name="adapter">What was learnt of the encoder, saved in fp16; null: nothing.</param>
     /// <returns>The card as saved.</returns>
-    public static ModelCard Save(string folder, ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath = null)
+    public static ModelCard Save(string folder, ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath = null, EncoderAdapter? adapter = null)
     {
         CheckName(card.Name);
         return Replace(folder, card with { Decoder = decoder.Options }, temporary =>
         {
             vocabulary.Save(Path.Combine(temporary, VocabularyFile));
-            using (var scope = NewDisposeScope())
-            using (no_grad())
-            {
-                Safetensors.Save(Path.Combine(temporary, DecoderFile),
-                    decoder.state_dict().ToDictionary(p => p.Key, p => p.Value.cpu().to(ScalarType.Float16)),
-                    new Dictionary<string, string> { ["format"] = "pt" });
-            }
+            SaveWeights(decoder, Path.Combine(temporary, DecoderFile));
             if (encoderPath is not null)
                 File.Copy(encoderPath, Path.Combine(temporary, EncoderFile));
+            if (adapter is not null)
+                SaveWeights(adapter, Path.Combine(temporary, AdapterFile));
         });
+    }
+
+    private static void SaveWeights(nn.Module module, string path)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Safetensors.Save(path, module.state_dict().ToDictionary(p => p.Key, p => p.Value.cpu().to(ScalarType.Float16)), new Dictionary<string, string> { ["format"] = "pt" });
     }
 
     /// <summary>Saves a bundle again with a calibration, or with the reason why it has none; every other file stays byte for byte.</summary>
@@ -246,16 +257,27 @@ public sealed class ModelBundle : IDisposable
     public static void LoadWeights(CaptionDecoder decoder, string path)
     {
         using var scope = NewDisposeScope();
+        Fill(decoder, Safetensors.Load(path), Path.GetFileName(path), $"a {decoder.Options.Architecture} decoder");
+    }
+
+    /// <summary>Copies weights into a module, which must have exactly these names and shapes.</summary>
+    /// <param name="module">What they are for.</param>
+    /// <param name="weights">By name.</param>
+    /// <param name="file">Where they come from, for messages.</param>
+    /// <param name="what">What the module is, for messages.</param>
+    /// <exception cref="ModelBundleException">A name or shape does not fit.</exception>
+    public static void Fill(nn.Module module, IReadOnlyDictionary<string, Tensor> weights, string file, string what)
+    {
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var weights = Safetensors.Load(path);
-        var state = decoder.state_dict();
+        var state = module.state_dict();
         string[] difference = [.. state.Keys.Except(weights.Keys).Select(k => k + " is missing"), .. weights.Keys.Except(state.Keys).Select(k => k + " is unknown")];
         if (difference.Length > 0)
-            throw new ModelBundleException($"{Path.GetFileName(path)} does not fit a {decoder.Options.Architecture} decoder: {string.Join(", ", difference)}.");
+            throw new ModelBundleException($"{file} does not fit {what}: {string.Join(", ", difference)}.");
         foreach (var (name, parameter) in state)
         {
             if (!parameter.shape.AsSpan().SequenceEqual(weights[name].shape))
-                throw new ModelBundleException($"'{name}' in {Path.GetFileName(path)} has shape [{string.Join(", ", weights[name].shape)}], expected [{string.Join(", ", parameter.shape)}].");
+                throw new ModelBundleException($"'{name}' in {file} has shape [{string.Join(", ", weights[name].shape)}], expected [{string.Join(", ", parameter.shape)}].");
             parameter.copy_(weights[name]);
         }
     }

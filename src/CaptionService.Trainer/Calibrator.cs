@@ -62,15 +62,15 @@ internal static class Calibrator
         var job = Program.ReadJob(jobFile);
         string root = Path.GetDirectoryName(Path.GetFullPath(jobFile))!, cache = Path.Combine(root, job.Features);
         var dataset = Dataset.Load(job.Data, root);
-        string encoder;
+        PhotoEncoding encoding;
         using (var bundle = ModelBundle.Load(modelFolder))
         {
             if (!Tokenizer.SameLanguage(bundle.Card.Language, job.Language))
                 throw new DatasetException($"The model writes '{bundle.Card.Language}', the captions are '{job.Language}'.");
-            encoder = bundle.EncoderPath ?? Captioner.DefaultEncoderPath;
+            encoding = PhotoEncoding.Of(bundle);
         }
-        using var train = FeatureSource.Open(dataset, dataset.Train, cache, encoder, PhotoView.Upright, progress, stop);
-        using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, PhotoView.Upright, progress, stop);
+        using var train = FeatureSource.Open(dataset, dataset.Train, cache, encoding, PhotoView.Upright, progress, stop);
+        using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);
         var (card, calibration) = Apply(modelFolder, output, dataset, train, dev, progress, stop);
         if (calibration is null)
         {

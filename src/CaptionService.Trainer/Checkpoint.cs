@@ -89,6 +89,9 @@ internal sealed record BestEpoch(int Epoch, double Cider, IReadOnlyDictionary<st
 /// <summary><c>checkpoint.safetensors</c>: one file, replaced in one step, so that there is always a whole one.</summary>
 internal static class Checkpoint
 {
+    /// <summary>Before the names of what is learnt of the encoder.</summary>
+    public const string Encoder = "encoder.";
+
     private const string Name = "checkpoint.safetensors";
 
     public static void Save(string folder, Adam adam, Position position)
@@ -121,12 +124,26 @@ internal static class Checkpoint
         return position;
     }
 
-    /// <summary>Keeps the weights of a language's best epoch aside.</summary>
+    /// <summary>Keeps the weights of a language's best epoch aside: the decoder's, and what was learnt of the encoder.</summary>
     public static void SaveBest(string folder, LearntLanguage language, int epoch)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        SaveWhole(BestPath(folder, language, epoch), language.Decoder.state_dict().ToDictionary(p => p.Key, p => p.Value), null);
+        var tensors = language.Decoder.state_dict().ToDictionary(p => p.Key, p => p.Value);
+        foreach (var (name, tensor) in language.Encoder?.Adapter.state_dict() ?? [])
+            tensors.Add(Encoder + name, tensor);
+        SaveWhole(BestPath(folder, language, epoch), tensors, null);
+    }
+
+    /// <summary>Takes the weights of a language's best epoch back.</summary>
+    public static void LoadBest(string folder, LearntLanguage language, int epoch)
+    {
+        using var scope = NewDisposeScope();
+        string path = BestPath(folder, language, epoch);
+        var parts = Safetensors.Load(path).ToLookup(p => p.Key.StartsWith(Encoder, StringComparison.Ordinal));
+        ModelBundle.Fill(language.Decoder, parts[false].ToDictionary(p => p.Key, p => p.Value), Path.GetFileName(path), "the decoder");
+        if (language.Encoder is { } encoder)
+            ModelBundle.Fill(encoder.Adapter, parts[true].ToDictionary(p => p.Key[Encoder.Length..], p => p.Value), Path.GetFileName(path), "the encoder's adapter");
     }
 
     /// <summary>Where <see cref="SaveBest"/> put an epoch's weights.</summary>

@@ -27,7 +27,7 @@ internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam
         var decoder = lesson.Decoder;
         var all = _items[lesson];
         var rows = Array.ConvertAll(items, i => all[i]);
-        var places = view.Rows([.. rows.Select(r => r.Photo)]).to(TorchRuntime.Device);
+        var places = lesson.See(view, [.. rows.Select(r => r.Photo)]);
         using var packed = new PackedCaptions([.. rows.Select(r => r.Captions)], TorchRuntime.Device);
         double sampled = Options.ScheduledSampling * inStage / Steps;
         if (sampled > 0)

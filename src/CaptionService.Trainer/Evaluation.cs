@@ -55,7 +55,7 @@ internal static class Evaluation
             NoRepeatNgram = noRepeat ?? search.NoRepeatNgram,
             Consensus = ranking == Consensus,
         }).Diverse(diversity);
-        using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), bundle.EncoderPath ?? Captioner.DefaultEncoderPath, PhotoView.Upright, progress, stop);
+        using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), PhotoEncoding.Of(bundle), PhotoView.Upright, progress, stop);
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
         var scores = new Validation(photos, features, dataset.TrainCaptions(tokenizer), bundle.Vocabulary, tokenizer).Run(frozen, search);

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace CaptionService.Trainer;
 
 /// <summary>
-/// The places of every photo of a split, computed once and mapped from disk: fp16, 196 × 512 a photo (200 KB).
+/// What the encoder sees of every photo of a split, computed once and mapped from disk: fp16, 196 × 512 a photo (200 KB).
 /// The file's name is a digest of the encoder's weights, the photos' contents and the view, so a change of any makes a new one;
 /// an index beside it lists finished blocks with their SHA-256, so that a broken pass goes on where it was and
 /// a damaged block is computed again.
@@ -36,21 +36,21 @@ public sealed class FeatureCache : FeatureSource
     /// <summary>Opens the features of the photos, computing what is not there yet.</summary>
     /// <param name="folder">Where the caches are.</param>
     /// <param name="photos">Order = rows.</param>
-    /// <param name="encoderPath">Weights of the encoder.</param>
+    /// <param name="encoding">What sees them.</param>
     /// <param name="view">How the photos are seen.</param>
     /// <param name="progress">Called after each block.</param>
     /// <param name="stop">Ends the pass after the block under way.</param>
     /// <exception cref="DatasetException">A photo cannot be read.</exception>
-    public static FeatureCache Open(string folder, IReadOnlyList<CaptionedPhoto> photos, string encoderPath, PhotoView view, Progress progress, CancellationToken stop)
+    public static FeatureCache Open(string folder, IReadOnlyList<CaptionedPhoto> photos, PhotoEncoding encoding, PhotoView view, Progress progress, CancellationToken stop)
     {
         Directory.CreateDirectory(folder);
-        string path = Path.Combine(folder, Digest(photos, encoderPath, view) + ".features");
+        string path = Path.Combine(folder, Digest(photos, encoding, view) + ".features");
         using var alone = Alone(path + ".lock", stop);
         var done = Verified(path, photos.Count);
         int blocks = (photos.Count + Block - 1) / Block;
         if (done.Count < blocks)
         {
-            using var encoder = Vgg16.Load(encoderPath, TorchRuntime.Device);
+            using var encoder = encoding.Open();
             using var data = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite);
             using var index = new StreamWriter(new FileStream(path + ".index", FileMode.Append)) { NewLine = "\n" };
             if (index.BaseStream.Length > 0)
@@ -100,7 +100,7 @@ public sealed class FeatureCache : FeatureSource
         _file.Dispose();
     }
 
-    private static byte[] Encode(Vgg16 encoder, CaptionedPhoto[] photos, PhotoView view)
+    private static byte[] Encode(PhotoEncoding.Encoder encoder, CaptionedPhoto[] photos, PhotoView view)
     {
         var decoded = new Photo[photos.Length];
         var rejected = new string?[photos.Length];
@@ -121,15 +121,15 @@ public sealed class FeatureCache : FeatureSource
         var features = new List<Tensor>();
         foreach (var batch in decoded.Chunk(8))
         {
-            features.Add(encoder.Forward(PhotoViews.See(Vgg16.Pixels(batch), view)).to(ScalarType.Float16).cpu());
+            features.Add(encoder.See(PhotoViews.See(Vgg16.Pixels(batch), view)).to(ScalarType.Float16).cpu());
         }
         return cat(features).contiguous().bytes.ToArray();
     }
 
-    private static string Digest(IReadOnlyList<CaptionedPhoto> photos, string encoderPath, PhotoView view)
+    private static string Digest(IReadOnlyList<CaptionedPhoto> photos, PhotoEncoding encoding, PhotoView view)
     {
         using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        digest.AppendData(Encoding.UTF8.GetBytes($"{ModelBundle.FileSha256(encoderPath)} {PhotoViews.Name(view)} 224 fp16 {Block}\n"));
+        digest.AppendData(Encoding.UTF8.GetBytes($"{encoding.Digest} {PhotoViews.Name(view)} 224 fp16 {Block}\n"));
         foreach (var photo in photos)
             digest.AppendData(SHA256.HashData(File.ReadAllBytes(photo.Path)));
         return Convert.ToHexStringLower(digest.GetHashAndReset())[..32];

@@ -19,15 +19,15 @@ public abstract class FeatureSource : IDisposable
     /// <param name="dataset">The data set.</param>
     /// <param name="photos">One of its splits; order = rows.</param>
     /// <param name="folder">Where the caches are.</param>
-    /// <param name="encoderPath">Weights of the encoder.</param>
+    /// <param name="encoding">What sees them.</param>
     /// <param name="view">How the photos are seen; given features are the same in every view.</param>
     /// <param name="progress">Called after each block.</param>
     /// <param name="stop">Ends the pass after the block under way.</param>
     /// <exception cref="DatasetException">A photo cannot be read, or has no features.</exception>
-    public static FeatureSource Open(Dataset dataset, IReadOnlyList<CaptionedPhoto> photos, string folder, string encoderPath, PhotoView view, Progress progress, CancellationToken stop) =>
+    public static FeatureSource Open(Dataset dataset, IReadOnlyList<CaptionedPhoto> photos, string folder, PhotoEncoding encoding, PhotoView view, Progress progress, CancellationToken stop) =>
         dataset.FeaturesFile is { } file
             ? PrecomputedFeatures.Open(file, photos)
-            : FeatureCache.Open(folder, photos, encoderPath, view, progress, stop);
+            : FeatureCache.Open(folder, photos, encoding, view, progress, stop);
 
     /// <summary>Rows as a tensor.</summary>
     /// <returns>(N, 196, 512) float16, or (N, F) in the file's type; on the CPU, the caller's.</returns>
@@ -35,6 +35,9 @@ public abstract class FeatureSource : IDisposable
 
     /// <summary>Some of its rows, under their own numbers 0, 1, …; this source stays the owner of what they are read from.</summary>
     public FeatureSource Select(int[] rows) => new SelectedRows(this, rows);
+
+    /// <summary>The same rows, which are pool4, as an encoder sees them whose last block is being learnt: at every call as it is by then.</summary>
+    internal FeatureSource Through(TunedEncoder encoder) => new Tuned(this, encoder);
 
     /// <summary>Searches the captions of rows, some together.</summary>
     /// <param name="decoder">Ready for search.</param>
@@ -60,6 +63,24 @@ public abstract class FeatureSource : IDisposable
 
     /// <inheritdoc/>
     public abstract void Dispose();
+
+    private sealed class Tuned(FeatureSource pool4, TunedEncoder encoder) : FeatureSource
+    {
+        public override int Size => pool4.Size;
+        public override bool SingleVector => pool4.SingleVector;
+
+        public override Tensor Rows(IReadOnlyList<int> rows)
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            return encoder.See(pool4.Rows(rows).to(TorchRuntime.Device)).to(ScalarType.Float16).cpu().MoveToOuterDisposeScope();
+        }
+
+        public override void Dispose()
+        {
+            // The owners do.
+        }
+    }
 
     private sealed class SelectedRows(FeatureSource all, int[] selected) : FeatureSource
     {

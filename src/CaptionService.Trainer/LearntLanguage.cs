@@ -34,7 +34,7 @@ internal sealed class LearntLanguage
     /// <summary>Features of the training photos.</summary>
     public TrainingViews Views { get; private set; } = null!;
 
-    /// <summary>Features of the development photos.</summary>
+    /// <summary>What the decoder sees of the development photos.</summary>
     public FeatureSource DevFeatures { get; private set; } = null!;
 
     /// <summary>Scores what the decoder writes.</summary>
@@ -43,8 +43,14 @@ internal sealed class LearntLanguage
     /// <summary>The network; null before it is made.</summary>
     public CaptionDecoder Decoder { get; set; } = null!;
 
+    /// <summary>The encoder, where it is learnt too; of all languages the same.</summary>
+    public TunedEncoder? Encoder { get; private set; }
+
+    /// <summary>What the decoder sees of the training photos as they are.</summary>
+    public FeatureSource TrainFeatures => Encoder is null ? Views.Upright : Views.Upright.Through(Encoder);
+
     /// <summary>For a stage.</summary>
-    public Lesson Lesson => new(Captions, Decoder, Views);
+    public Lesson Lesson => new(Captions, Decoder, Views, Encoder);
 
     /// <summary>Reads what is learnt.</summary>
     /// <param name="model">Name of the model.</param>
@@ -78,10 +84,14 @@ internal sealed class LearntLanguage
     /// <param name="all">Whose features they are.</param>
     /// <param name="views">Of the training photos.</param>
     /// <param name="dev">Of the development photos.</param>
-    public void See(Dataset all, TrainingViews views, FeatureSource dev)
+    /// <param name="encoder">Sees the rest of them, where it is learnt too.</param>
+    public void See(Dataset all, TrainingViews views, FeatureSource dev, TunedEncoder? encoder)
     {
+        Encoder = encoder;
         Views = views.Select(Rows(all.Train, Dataset.Train));
         DevFeatures = dev.Select(Rows(all.Dev, Dataset.Dev));
+        if (encoder is not null)
+            DevFeatures = DevFeatures.Through(encoder);
         Validation = new Validation(Dataset.Dev, DevFeatures, Dataset.TrainCaptions(Tokenizer), Vocabulary, Tokenizer);
 
         static int[] Rows(IReadOnlyList<CaptionedPhoto> all, IReadOnlyList<CaptionedPhoto> some)

@@ -1,4 +1,6 @@
+using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
 
@@ -6,4 +8,13 @@ namespace CaptionService.Trainer;
 /// <param name="Captions">Of each training photo, as ids.</param>
 /// <param name="Decoder">Learns.</param>
 /// <param name="Views">The photos, row by row as the captions.</param>
-internal sealed record Lesson(int[][][] Captions, CaptionDecoder Decoder, TrainingViews Views);
+/// <param name="Encoder">Learns too; null: the views are what the decoder sees.</param>
+internal sealed record Lesson(int[][][] Captions, CaptionDecoder Decoder, TrainingViews Views, TunedEncoder? Encoder = null)
+{
+    /// <summary>What the decoder sees of photos: (N, 196, F) or (N, F), in the caller's scope.</summary>
+    public Tensor See(FeatureSource view, IReadOnlyList<int> photos)
+    {
+        var features = view.Rows(photos).to(TorchRuntime.Device);
+        return Encoder?.See(features) ?? features;
+    }
+}

@@ -25,9 +25,9 @@ internal sealed class SelfCriticalStage(Lesson lesson, Adam adam, TrainingOption
     /// <returns>The loss: the mean reward, negative.</returns>
     protected override (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] photos, long step, long inStage)
     {
-        var (captions, decoder, _) = lesson;
+        var (captions, decoder, _, _) = lesson;
         int samples = Options.Samples;
-        var places = view.Rows(photos).to(TorchRuntime.Device);
+        var places = lesson.See(view, photos);
         SampledCaption[][] drawn;
         using (var frozen = decoder.FreezeForSampling(decoder.ComputeType))
             drawn = Sampler.Draw(frozen, places, samples, Options.SampleTop, Options.MaxCaptionWords);

@@ -22,9 +22,10 @@ internal sealed class Teachers : IDisposable
     /// <param name="folder">Of the job.</param>
     /// <param name="teaching">Which they are; null: none.</param>
     /// <param name="pupil">Who learns.</param>
+    /// <param name="encoding">What the pupil sees with.</param>
     /// <exception cref="DatasetException">One has other words, or works from other features.</exception>
     /// <exception cref="ModelBundleException">One cannot be loaded.</exception>
-    public Teachers(string folder, Teaching? teaching, LearntLanguage pupil)
+    public Teachers(string folder, Teaching? teaching, LearntLanguage pupil, PhotoEncoding encoding)
     {
         _pupil = pupil.Decoder;
         try
@@ -36,6 +37,8 @@ internal sealed class Teachers : IDisposable
                 var (theirs, own) = (bundle.Decoder.Options, pupil.Decoder.Options);
                 if (!Words(bundle.Vocabulary).SequenceEqual(Words(pupil.Vocabulary)) || (theirs.FeatureSize, theirs.SingleVector) != (own.FeatureSize, own.SingleVector))
                     throw new DatasetException($"The teacher '{bundle.Card.Name}' has other words or works from other features than the model to be made.");
+                if (!theirs.SingleVector && PhotoEncoding.Of(bundle).Digest != encoding.Digest)
+                    throw new DatasetException($"The teacher '{bundle.Card.Name}' sees with another encoder than the model to be made{(encoding.Pool4 ? ": encoderRank must be 0" : "")}.");
                 bundle.Decoder.to(TorchRuntime.Device);
             }
         }

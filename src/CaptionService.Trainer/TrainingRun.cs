@@ -32,7 +32,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         // 1. Data: photos, words, features.
         var dataset = Dataset.Load(job.Data, folder);
         using var baseModel = job.BaseModel is { } start ? ModelBundle.Load(Path.Combine(folder, start)) : null;
-        string encoder = baseModel?.EncoderPath ?? Captioner.DefaultEncoderPath;
+        var encoding = PhotoEncoding.Of(baseModel) with { Pool4 = _options.EncoderRank > 0 };
+        string encoder = encoding.EncoderPath;
         CheckBase(baseModel?.Card, encoder);
         var main = new LearntLanguage(job.Name, job.Language, Path.Combine(folder, "model"), dataset, _options, baseModel?.Vocabulary);
         LearntLanguage[] languages =
@@ -57,12 +58,13 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 
         string cache = Path.Combine(folder, job.Features);
         progress.Report = () => events.Write("progress", new { stage = progress.Stage, done = progress.Done, total = progress.Total, perSecond = progress.Rate, secondsLeft = Math.Round(progress.Left.TotalSeconds) });
-        using var views = TrainingViews.Open(dataset, cache, encoder, _options, progress, stop);
-        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoder, PhotoView.Upright, progress, stop);
+        using var views = TrainingViews.Open(dataset, cache, encoding, _options, progress, stop);
+        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);
         progress.Report = null;
-        foreach (var l in languages)
-            l.See(dataset, views, devFeatures);
         var features = views.Upright;
+        using var tuned = Tuned(features, baseModel, encoding);
+        foreach (var l in languages)
+            l.See(dataset, views, devFeatures, tuned);
 
         var network = baseModel?.Decoder.Options ?? new DecoderOptions
         {
@@ -95,7 +97,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 companion.Decoder = main.Decoder.ForWords(companion.Vocabulary.Count);
                 companion.Decoder.to(TorchRuntime.Device);
             }
-            using var teachers = new Teachers(folder, job.Teachers, main);
+            using var teachers = new Teachers(folder, job.Teachers, main, encoding);
             Position at = Learn(languages, baseModel, teachers);
 
             // 5. The best epoch's weights become the model; of the companions too, before that which ends the job.
@@ -117,7 +119,12 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     private Position Learn(LearntLanguage[] languages, ModelBundle? baseModel, Teachers teachers)
     {
         // 3. Optimiser and position.
-        using var adam = new Adam(Parameters(languages), _options.Beta1, _options.Beta2, _options.WeightAverage);
+        if (_options.FreezeDecoder)
+        {
+            foreach (var parameter in languages.SelectMany(l => l.Decoder.parameters()))
+                parameter.requires_grad_(false);
+        }
+        using var adam = new Adam(Parameters(languages).Where(p => p.Item2.requires_grad), _options.Beta1, _options.Beta2, _options.WeightAverage);
         string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })));
         var resumed = Checkpoint.Load(folder, adam, jobDigest);
         var at = resumed ?? new Position { Job = jobDigest };
@@ -127,6 +134,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             l.Decoder.Dropout = _options.Dropout;
             l.Decoder.ComputeType = at.Precision == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
         }
+        languages[0].Encoder?.Prepare(languages[0].Decoder.ComputeType);
         if (resumed is null)
             Checkpoint.Save(folder, adam, at);         // killed before its first checkpoint, a run keeps the number format that was measured
         using var charts = new Charts(Path.Combine(folder, "tensorboard"));
@@ -223,7 +231,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel, Teachers teachers)
     {
         var best = at.BestOf(language);
-        ModelBundle.LoadWeights(language.Decoder, Checkpoint.BestPath(folder, language, best.Epoch));
+        Checkpoint.LoadBest(folder, language, best.Epoch);
+        using var kept = language.Encoder is null && baseModel?.AdapterPath is { } path ? EncoderAdapter.Load(path) : null;
         ModelBundle.Save(language.Folder, new ModelCard
         {
             Name = language.Model,
@@ -243,15 +252,31 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["learntWith"] = JsonSerializer.SerializeToElement(job.Companions.Select(c => c.Language).Prepend(job.Language).Where(l => l != language.Language)),
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
-        }, language.Vocabulary, language.Decoder, baseModel?.EncoderPath);
-        return Calibrator.Apply(language.Folder, language.Folder, language.Dataset, language.Views.Upright, language.DevFeatures, progress, stop).Card;
+        }, language.Vocabulary, language.Decoder, baseModel?.EncoderPath, language.Encoder?.Adapter ?? kept);
+        return Calibrator.Apply(language.Folder, language.Folder, language.Dataset, language.TrainFeatures, language.DevFeatures, progress, stop).Card;
     }
 
-    /// <summary>What is learnt: the weights of the network, and each companion's words.</summary>
+    /// <summary>The encoder's last block, where the options ask for its learning: on from what the base model has learnt of it.</summary>
+    private TunedEncoder? Tuned(FeatureSource features, ModelBundle? baseModel, PhotoEncoding encoding)
+    {
+        if (_options.EncoderRank == 0)
+            return null;
+        if (features.SingleVector)
+            throw new DatasetException("The data set has vectors and no photos, so there is nothing to learn of the encoder: set encoderRank to 0.");
+        manual_seed(_options.Seed);
+        var adapter = encoding.AdapterPath is { } path ? EncoderAdapter.Load(path) : new EncoderAdapter(_options.EncoderRank);
+        if (adapter.Rank == _options.EncoderRank)
+            return new TunedEncoder(encoding.EncoderPath, adapter);
+        adapter.Dispose();
+        throw new DatasetException($"The base model '{baseModel?.Card.Name}' has an encoder change of rank {adapter.Rank}: set encoderRank to that, or to 0 to keep it as it is.");
+    }
+
+    /// <summary>The weights of the network, each companion's words, and what is learnt of the encoder.</summary>
     private static IEnumerable<(string, Parameter)> Parameters(LearntLanguage[] languages)
     {
         var shared = languages[0].Decoder.named_parameters().ToArray();
-        return [.. shared, .. languages[1..].SelectMany(l => l.Decoder.named_parameters()
+        var encoder = languages[0].Encoder?.Adapter.named_parameters().Select(p => (Checkpoint.Encoder + p.name, p.parameter)) ?? [];
+        return [.. shared, .. encoder, .. languages[1..].SelectMany(l => l.Decoder.named_parameters()
             .Where(own => !shared.Any(s => ReferenceEquals(s.parameter, own.parameter)))
             .Select(own => ($"{l.Language}.{own.name}", own.parameter)))];
     }
@@ -290,7 +315,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     private Position NextStage(Adam adam, Position at, Stage done, LearntLanguage[] next)
     {
         foreach (var language in next.Where(l => at.BestOf(l).Epoch > 0))
-            ModelBundle.LoadWeights(language.Decoder, Checkpoint.BestPath(folder, language, at.BestOf(language).Epoch));
+            Checkpoint.LoadBest(folder, language, at.BestOf(language).Epoch);
         adam.Restart();
         at = at with { Stage = at.Stage + 1, StageStep = at.Step, StageEpoch = EpochsDone(at, done), StageOver = false, LossSum = 0, NllSum = 0, Summed = 0, FirstLoss = 0, LastLoss = 0, Rising = 0, Same = 0 };
         Checkpoint.Save(folder, adam, at);

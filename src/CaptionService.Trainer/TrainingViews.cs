@@ -18,7 +18,7 @@ internal sealed class TrainingViews : IDisposable
 
     /// <summary>Opens the views, encoding what is not there yet.</summary>
     /// <exception cref="DatasetException">A photo cannot be read, or has no features.</exception>
-    public static TrainingViews Open(Dataset dataset, string folder, string encoderPath, TrainingOptions options, Progress progress, CancellationToken stop)
+    public static TrainingViews Open(Dataset dataset, string folder, PhotoEncoding encoding, TrainingOptions options, Progress progress, CancellationToken stop)
     {
         var opened = new List<FeatureSource>();
         try
@@ -39,7 +39,7 @@ internal sealed class TrainingViews : IDisposable
             throw;
         }
 
-        void Add(PhotoView view) => opened.Add(FeatureSource.Open(dataset, dataset.Train, folder, encoderPath, view, progress, stop));
+        void Add(PhotoView view) => opened.Add(FeatureSource.Open(dataset, dataset.Train, folder, encoding, view, progress, stop));
     }
 
     /// <summary>Some of the photos, in every view.</summary>

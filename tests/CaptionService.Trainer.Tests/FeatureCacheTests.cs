@@ -136,7 +136,7 @@ public sealed class FeatureCacheTests : IDisposable
         weights["features.28.bias"].add_(1);
         string other = Path.Combine(_folder, "other.safetensors");
         Safetensors.Save(other, weights);
-        using (var features = FeatureCache.Open(_folder, photos[..1], other, PhotoView.Upright, Silent, TestContext.Current.CancellationToken))
+        using (var features = FeatureCache.Open(_folder, photos[..1], new PhotoEncoding(other), PhotoView.Upright, Silent, TestContext.Current.CancellationToken))
             Assert.True(features.Rows([0]).gt(0).sum().item<long>() > Open(photos[..1]).Rows([0]).gt(0).sum().item<long>());
         Assert.Equal(4, Files().Length);
 
@@ -167,7 +167,7 @@ public sealed class FeatureCacheTests : IDisposable
     private static Progress Silent { get; } = new(TextWriter.Null, interactive: false);
 
     private FeatureCache Open(CaptionedPhoto[] photos, PhotoView view = PhotoView.Upright, Progress? progress = null, CancellationTokenSource? stop = null) =>
-        FeatureCache.Open(_folder, photos, Captioner.DefaultEncoderPath, view, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
+        FeatureCache.Open(_folder, photos, new PhotoEncoding(Captioner.DefaultEncoderPath), view, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
 
     /// <summary>The samples, again and again.</summary>
     private static CaptionedPhoto[] Samples(int count) =>

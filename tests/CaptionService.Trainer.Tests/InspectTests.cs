@@ -251,7 +251,7 @@ public sealed class InspectTests : IDisposable
         Assert.Equal((6, 6), (report.Photos.WithCaptions, report.Photos.Usable));
         Assert.Null(report.Estimate!.PhotosPerSecond);
         var dataset = Dataset.Load(DatasetFolder.Paths(_folder), "/");
-        using var features = FeatureSource.Open(dataset, dataset.Dev, "nowhere", "nowhere", PhotoView.Upright, new Progress(TextWriter.Null, false), CancellationToken.None);
+        using var features = FeatureSource.Open(dataset, dataset.Dev, "nowhere", new PhotoEncoding("nowhere"), PhotoView.Upright, new Progress(TextWriter.Null, false), CancellationToken.None);
         Assert.True(features.SingleVector);
         Assert.Equal(3, features.Size);
         using var rows = features.Rows([1, 0]);

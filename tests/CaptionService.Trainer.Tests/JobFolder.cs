@@ -99,5 +99,8 @@ internal sealed class JobFolder : IDisposable
     public TrainingEvent[] Events() =>
         [.. System.IO.File.ReadLines(File("events.jsonl")).Select(l => JsonSerializer.Deserialize<TrainingEvent>(l, TrainingEvent.Json)!)];
 
+    /// <summary>The epoch the model is of.</summary>
+    public int Best() => ModelBundle.ReadCard(File("model")).Training["epoch"].GetInt32();
+
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 }

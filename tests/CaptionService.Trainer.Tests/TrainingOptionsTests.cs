@@ -62,6 +62,15 @@ public sealed class TrainingOptionsTests
     }
 
     [Fact]
+    public void A_frozen_decoder_needs_a_base_model_and_something_else_to_learn()
+    {
+        var options = new TrainingOptions { FreezeDecoder = true, EncoderRank = 8 };
+        options.Check(hasBaseModel: true);
+        Assert.StartsWith("freezeDecoder is true; without a base model", Assert.Throws<ValidationException>(() => options.Check(hasBaseModel: false)).Message);
+        Assert.StartsWith("freezeDecoder is true and encoderRank is 0", Assert.Throws<ValidationException>(() => (options with { EncoderRank = 0 }).Check(hasBaseModel: true)).Message);
+    }
+
+    [Fact]
     public void Heads_that_do_not_divide_the_hidden_units_are_named()
     {
         var options = new TrainingOptions { Hidden = 100, Heads = 8 };

@@ -39,7 +39,7 @@ public static class ModelsApi
 
         models.MapPost("/", Upload)
             .WithName(UploadName).WithSummary("Adds a version from a zip of a bundle")
-            .WithDescription("The zip holds `model.json`, `vocabulary.txt`, `decoder.safetensors` and, where they are there, `encoder.safetensors` (of a fine-tuned encoder) and `calibration.json`, as the trainer writes them and "
+            .WithDescription("The zip holds `model.json`, `vocabulary.txt`, `decoder.safetensors` and, where they are there, `encoder.safetensors` (an encoder of its own), `adapter.safetensors` (what it has learnt of the encoder) and `calibration.json`, as the trainer writes them and "
                 + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
                 + "the version the next of that name. It is not active until it is activated.")
             .ProducesProblem(400).ProducesProblem(408).ProducesProblem(413).ProducesProblem(422).ProducesProblem(503).ProducesProblem(507);

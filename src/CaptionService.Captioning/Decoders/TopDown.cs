@@ -78,7 +78,8 @@ internal sealed class TopDown : CaptionDecoder
         return new TrainingPass(outputs, null, () =>
         {
             using var scope = NewDisposeScope();
-            autograd.backward(inputs, recurrence.Backward(outputs.grad!));
+            Tensor[] learnt = [.. inputs.TakeWhile(input => input.requires_grad)];       // where only the encoder learns, not the weights
+            autograd.backward(learnt, recurrence.Backward(outputs.grad!, weights: learnt.Length == inputs.Length));
         });
     }
 

@@ -99,7 +99,8 @@ internal sealed class TopDownRecurrence
 
     /// <summary>Gradients of the seven inputs, in their order and types.</summary>
     /// <param name="gradient">(M, H) float32: gradient of <see cref="Outputs"/>.</param>
-    public Tensor[] Backward(Tensor gradient)
+    /// <param name="weights">Whether the weights' are wanted too; else only those of the first three.</param>
+    public Tensor[] Backward(Tensor gradient, bool weights)
     {
         using var noGrad = no_grad();
         int[] sizes = _captions.BatchSizes;
@@ -156,10 +157,7 @@ internal sealed class TopDownRecurrence
             g1,
             cat(ds, 2).transpose(2, 3).matmul(cat(queries, 2)),                        // keys
             allP.transpose(2, 3).matmul(cat(contexts, 2)),                             // values
-            g1.t().mm(_s1),
-            dq.t().mm(h1s),
-            g2.t().mm(_s2),
-            g2.sum(0, type: ScalarType.Float32).to(type),
+            .. weights ? [g1.t().mm(_s1), dq.t().mm(h1s), g2.t().mm(_s2), g2.sum(0, type: ScalarType.Float32).to(type)] : Array.Empty<Tensor>(),
         ];
     }
 

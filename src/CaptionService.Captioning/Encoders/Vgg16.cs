@@ -4,7 +4,7 @@ namespace CaptionService.Captioning.Encoders;
 
 /// <summary>
 /// VGG-16 (Simonyan and Zisserman 2015, configuration D) up to conv5_3 after its ReLU, before pool5:
-/// 196 places (14×14, by row) of 512 values. Weights carry torchvision's names (<c>features.N.weight</c>);
+/// 196 places (14×14, by row) of 512 values; in two parts, up to pool4 and <see cref="Conv5"/>, since models may change the second. Weights carry torchvision's names (<c>features.N.weight</c>);
 /// where the file also has <c>classifier.0</c> and <c>classifier.3</c>, <see cref="Fc7"/> gives the 4,096-d vector.
 /// Not thread-safe: one caller at a time.
 /// </summary>
@@ -13,19 +13,19 @@ public sealed class Vgg16 : IDisposable
     /// <summary>Places of the feature map, 14×14.</summary>
     public const int Places = 196;
 
-    /// <summary>Values of a place.</summary>
+    /// <summary>Values of a place, before conv5 as after it.</summary>
     public const int Channels = 512;
+
+    /// <summary>Places of a row and of a column.</summary>
+    internal const int Side = 14;
 
     /// <summary>Values of the fc7 vector.</summary>
     public const int Fc7Size = 4096;
 
-    /// <summary>torchvision's layer table: output channels of each 3×3 convolution; 0 = 2×2 max pooling.</summary>
-    private static readonly int[] s_trunk = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512];
+    /// <summary>torchvision's layer table up to pool4: output channels of each 3×3 convolution; 0 = 2×2 max pooling.</summary>
+    private static readonly int[] s_trunk = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0];
 
-    /// <summary>Photos the packed weights' layout is chosen for; other numbers work too.</summary>
-    private const int TypicalBatch = 4;
-
-    private readonly List<(Tensor Weight, Tensor Bias)?> _layers = [];
+    private readonly List<Convolution?> _layers = [];
     private readonly FusedConvolution? _fused;
     private readonly (Tensor Weight, Tensor Bias)? _fc6, _fc7;
     private readonly Tensor _mean, _scale;
@@ -33,6 +33,9 @@ public sealed class Vgg16 : IDisposable
 
     /// <summary>Number format and layout the convolutions run in.</summary>
     public EncoderPrecision Precision { get; }
+
+    /// <summary>The last block as these weights have it.</summary>
+    public Conv5 Conv5 { get; }
 
     /// <summary>Whether the weights include fc6 and fc7.</summary>
     public bool HasFc7 => _fc7 is not null;
@@ -55,11 +58,11 @@ public sealed class Vgg16 : IDisposable
             }
             var weight = Take(weights, $"features.{index}.weight", output, input, 3, 3);
             var bias = Take(weights, $"features.{index}.bias", output);
-            var laid = precision.Lay(weight.to(device));
-            _layers.Add((_fused?.Pack(laid, TypicalBatch, side) ?? laid, bias.to(device).to(precision.Type)));
+            _layers.Add(new Convolution(weight, bias, side, _fused, precision, device));
             index += 2;             // Conv2d, ReLU
             input = output;
         }
+        Conv5 = new Conv5(weights, null, device, precision);
         if (weights.ContainsKey("classifier.3.weight"))
         {
             _fc6 = Dense(weights, "classifier.0", Fc7Size, 512 * 7 * 7);
@@ -70,6 +73,9 @@ public sealed class Vgg16 : IDisposable
         _mean = tensor(new float[] { 0.485f / 0.229f, 0.456f / 0.224f, 0.406f / 0.225f }).to(device).view(1, 1, 1, 3);
         foreach (var tensor in Tensors())
             tensor.DetachFromDisposeScope();
+        foreach (var layer in _layers)
+            layer?.Own();
+        Conv5.Own();
     }
 
     /// <summary>Reads the weights (fp32, fp16 or bf16 safetensors).</summary>
@@ -101,6 +107,15 @@ public sealed class Vgg16 : IDisposable
     /// <returns>(N, 196, 512) in the precision's type, on the encoder's device; the caller's to dispose.</returns>
     public Tensor Forward(Tensor pixels)
     {
+        using var pool4 = Pool4(pixels);
+        return Conv5.Forward(pool4);
+    }
+
+    /// <summary>Photos to what <see cref="Encoders.Conv5"/> works from.</summary>
+    /// <param name="pixels">(N, 224, 224, 3) uint8 RGB, on any device.</param>
+    /// <returns>(N, 196, 512) in the precision's type, on the encoder's device; the caller's to dispose.</returns>
+    public Tensor Pool4(Tensor pixels)
+    {
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
         var normal = pixels.to(_device).to(ScalarType.Float32).mul_(_scale).sub_(_mean);
@@ -108,13 +123,18 @@ public sealed class Vgg16 : IDisposable
         var x = Precision.ChannelsLast ? normal.to(Precision.Type).permute(0, 3, 1, 2) : Precision.Lay(normal.permute(0, 3, 1, 2));
         foreach (var layer in _layers)
         {
-            var y = layer is not { } conv ? nn.functional.max_pool2d(x, 2, 2)
-                : _fused?.Apply(x, conv.Weight, conv.Bias) ?? nn.functional.conv2d(x, conv.Weight, conv.Bias, padding: [1L, 1L]).relu_();
+            var y = layer?.Apply(x) ?? nn.functional.max_pool2d(x, 2, 2);
             x.Dispose();            // large: not at the end of the scope
             x = y;
         }
-        return x.permute(0, 2, 3, 1).reshape(x.shape[0], Places, Channels).MoveToOuterDisposeScope();
+        return ByPlace(x).MoveToOuterDisposeScope();
     }
+
+    /// <summary>(N, C, 14, 14) → (N, 196, C); a view where the map is channels_last.</summary>
+    internal static Tensor ByPlace(Tensor map) => map.permute(0, 2, 3, 1).reshape(map.shape[0], Places, Channels);
+
+    /// <summary>(N, 196, C) → (N, C, 14, 14), a view, channels_last.</summary>
+    internal static Tensor Map(Tensor places) => places.view(-1, Side, Side, Channels).permute(0, 3, 1, 2);
 
     /// <summary>Places to the fc7 vector, after its ReLU (the tutorial's feature).</summary>
     /// <param name="places">(N, 196, 512).</param>
@@ -126,7 +146,7 @@ public sealed class Vgg16 : IDisposable
             throw new InvalidOperationException("These encoder weights have no classifier.0 and classifier.3: supply torchvision's full VGG-16.");
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
-        var pooled = nn.functional.max_pool2d(places.to(ScalarType.Float32).view(-1, 14, 14, Channels).permute(0, 3, 1, 2), 2, 2);
+        var pooled = nn.functional.max_pool2d(Map(places.to(ScalarType.Float32)), 2, 2);
         var x = pooled.reshape(pooled.shape[0], -1);                       // (N, 512·7·7), channels first as torchvision
         x = nn.functional.linear(x, fc6.Weight, fc6.Bias).relu_();
         return nn.functional.linear(x, fc7.Weight, fc7.Bias).relu_().MoveToOuterDisposeScope();
@@ -137,17 +157,20 @@ public sealed class Vgg16 : IDisposable
     {
         foreach (var tensor in Tensors())
             tensor.Dispose();
+        foreach (var layer in _layers)
+            layer?.Dispose();
+        Conv5.Dispose();
         _fused?.Dispose();
     }
 
     private IEnumerable<Tensor> Tensors() =>
-        [_mean, _scale, .. _layers.Append(_fc6).Append(_fc7).OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
+        [_mean, _scale, .. new[] { _fc6, _fc7 }.OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
 
     private (Tensor, Tensor) Dense(IReadOnlyDictionary<string, Tensor> weights, string name, int output, int input) =>
         (Take(weights, name + ".weight", output, input).to(_device).to(ScalarType.Float32),
          Take(weights, name + ".bias", output).to(_device).to(ScalarType.Float32));
 
-    private static Tensor Take(IReadOnlyDictionary<string, Tensor> weights, string name, params long[] shape)
+    internal static Tensor Take(IReadOnlyDictionary<string, Tensor> weights, string name, params long[] shape)
     {
         if (!weights.TryGetValue(name, out var tensor))
             throw new ModelBundleException($"The encoder weights have no tensor '{name}' (torchvision's names for VGG-16 are expected).");

@@ -135,6 +135,14 @@ public sealed record TrainingOptions
     [Description("Whether some of the photos are seen in part, cropped and stretched; costs one more feature pass.")]
     public bool Crop { get; init; }
 
+    /// <summary>Rank of what is learnt of the encoder's last three convolutions (<see cref="Encoders.EncoderAdapter"/>); 0: nothing.</summary>
+    [Range(0, Encoders.EncoderAdapter.MaxRank), Description("Rank of the change that is learnt of the encoder's last three convolutions (LoRA); 0 = the encoder stays as it is."), Unit("filters")]
+    public int EncoderRank { get; init; }
+
+    /// <summary>Whether the decoder stays as the base model has it, so that only <see cref="EncoderRank"/>'s change is learnt.</summary>
+    [Description("Whether the decoder stays as the base model has it and only the encoder's change is learnt.")]
+    public bool FreezeDecoder { get; init; }
+
     /// <summary>Epochs without a better dev CIDEr before the run stops early.</summary>
     [Range(1, 1000), Description("Epochs without a better dev CIDEr before the run stops early."), Unit("epochs")]
     public int Patience { get; init; } = 4;
@@ -179,6 +187,10 @@ public sealed record TrainingOptions
             throw new ValidationException("epochs is 0 and selfCriticalEpochs is 0; one must be 1 or more.");
         if (Epochs == 0 && !hasBaseModel)
             throw new ValidationException("epochs is 0; without a base model it must be 1 to 1000.");
+        if (FreezeDecoder && EncoderRank == 0)
+            throw new ValidationException("freezeDecoder is true and encoderRank is 0: there is nothing to learn.");
+        if (FreezeDecoder && !hasBaseModel)
+            throw new ValidationException("freezeDecoder is true; without a base model there is no decoder to keep.");
         if (SelfCriticalEpochs > 0 && Architecture != "top-down")
             throw new ValidationException($"selfCriticalEpochs is {SelfCriticalEpochs}; '{Architecture}' has no self-critical training, it must be 0.");
         if (Architecture == "top-down" && Hidden % Heads != 0)

@@ -1,0 +1,45 @@
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning.Encoders;
+
+/// <summary>One 3×3 convolution with its ReLU, its weights laid out for the number format and the machine.</summary>
+internal sealed class Convolution : IDisposable
+{
+    /// <summary>Photos the packed weights' layout is chosen for; other numbers work too.</summary>
+    private const int TypicalBatch = 4;
+
+    private readonly FusedConvolution? _fused;
+    private readonly Tensor _weight, _bias;
+
+    /// <param name="weight">(out, in, 3, 3), of any float type; stays the caller's.</param>
+    /// <param name="bias">(out).</param>
+    /// <param name="side">Of the map it is meant for.</param>
+    /// <param name="fused">null: libtorch's general convolution.</param>
+    /// <param name="precision">Number format and layout.</param>
+    /// <param name="device">Where it runs.</param>
+    public Convolution(Tensor weight, Tensor bias, int side, FusedConvolution? fused, EncoderPrecision precision, Device device)
+    {
+        _fused = fused;
+        var laid = precision.Lay(weight.to(device));
+        // Both are the caller's scope's until Own: a refused file leaves none behind.
+        _weight = fused?.Pack(laid, TypicalBatch, side) ?? laid;
+        _bias = bias.to(device).to(precision.Type);
+    }
+
+    /// <summary>Takes its tensors out of the scope they were made in.</summary>
+    public void Own()
+    {
+        _weight.DetachFromDisposeScope();
+        _bias.DetachFromDisposeScope();
+    }
+
+    /// <summary>(N, in, side, side) → (N, out, side, side).</summary>
+    public Tensor Apply(Tensor x) =>
+        _fused?.Apply(x, _weight, _bias) ?? nn.functional.conv2d(x, _weight, _bias, padding: [1L, 1L]).relu_();
+
+    public void Dispose()
+    {
+        _weight.Dispose();
+        _bias.Dispose();
+    }
+}
