@@ -146,10 +146,7 @@ public sealed class ModelBundle : IDisposable
         CheckName(card.Name);
         if (card.Version < 1)
             throw new ModelBundleException($"{CardFile} gives version {card.Version}; versions are 1, 2, 3, …");
-        if (string.IsNullOrWhiteSpace(card.Language))
-            throw new ModelBundleException($"{CardFile} gives no language.");
-        if (card.Language.Length > 35 || !card.Language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
-            throw new ModelBundleException($"The language in {CardFile} is no BCP 47 tag of at most 35 characters.");
+        CheckLanguage(card.Language);
         if (card.Uncalibrated is { Length: > 1000 })
             throw new ModelBundleException($"{CardFile} gives a reason of more than 1,000 characters for being uncalibrated.");
         card.Decoder.Check();
@@ -315,6 +312,13 @@ public sealed class ModelBundle : IDisposable
     {
         if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiDigit(c) || char.IsAsciiLetterLower(c) || c is '-' or '_' or '.'))
             throw new ModelBundleException($"'{name}' is no model name: 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");
+    }
+
+    /// <exception cref="ModelBundleException">The language is not one.</exception>
+    internal static void CheckLanguage(string language)
+    {
+        if (language.Length is 0 or > 35 || !language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+            throw new ModelBundleException($"'{(language.Length > 35 ? language[..35] + "…" : language)}' is no language: a BCP 47 tag of at most 35 characters, such as en or zh-Hans.");
     }
 
     /// <inheritdoc/>

@@ -157,15 +157,14 @@ public static class Program
             job = job with { Options = options.Deserialize<TrainingOptions>(TrainingJob.Json)! };
         }
         job.Options.Check(job.BaseModel is not null);
-        if (string.IsNullOrWhiteSpace(job.Language))
-            throw new ValidationException("language is empty; it must be a BCP 47 tag such as en.");
         if (job.Version < 1)
             throw new ValidationException($"version is {job.Version}; it must be 1 or more.");
-        foreach (string model in (string[])[job.Name, .. job.Companions.Select(c => c.Name)])
+        foreach (var (model, language) in job.Companions.Select(c => (c.Name, c.Language)).Prepend((job.Name, job.Language)))
         {
             try
             {
                 ModelBundle.CheckName(model);
+                ModelBundle.CheckLanguage(language);
             }
             catch (ModelBundleException e)
             {
@@ -185,8 +184,6 @@ public static class Program
         for (int i = 0; i < job.Companions.Count; i++)
         {
             string language = job.Companions[i].Language;
-            if (language.Length == 0 || !language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
-                throw new ValidationException($"The companion's language is '{language}'; it must be a BCP 47 tag such as de.");
             if (job.Companions.Take(i).Select(c => c.Language).Append(job.Language).Any(other => Tokenizer.SameLanguage(other, language)))
                 throw new ValidationException($"Two of the job's languages are '{language}'; each is learnt once.");
         }

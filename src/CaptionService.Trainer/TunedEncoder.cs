@@ -50,9 +50,9 @@ internal sealed class TunedEncoder : IDisposable
         {
             // A and B instead of their product: the way back needs no gradient of the whole weight.
             var (a, b) = Adapter.Factors(Conv5.Indices[i]);
-            using Scalar one = 1L;
+            using Scalar scale = EncoderAdapter.Scale;
             var change = nn.functional.conv2d(nn.functional.conv2d(x, a.to(_type), padding: [1L, 1L]), b.to(_type));
-            x = nn.functional.conv2d(x, _layers[i].Weight, _layers[i].Bias, padding: [1L, 1L]).add(change, one).relu();
+            x = nn.functional.conv2d(x, _layers[i].Weight, _layers[i].Bias, padding: [1L, 1L]).add(change, scale).relu();
         }
         return Vgg16.ByPlace(x);
     }

@@ -74,6 +74,7 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
     [Theory]
     [InlineData("name", "\"No Name\"", "'No Name'")]
     [InlineData("language", "\"\"", "language")]
+    [InlineData("language", "\"en us\"", "en us")]
     [InlineData("version", "0", "version")]
     [InlineData("data", "null", "data")]
     [InlineData("colour", "1", "colour")]

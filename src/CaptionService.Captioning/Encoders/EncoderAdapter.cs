@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -5,12 +6,18 @@ namespace CaptionService.Captioning.Encoders;
 
 /// <summary>
 /// What a model has learnt of the encoder: a low-rank change of the weights of <see cref="Conv5"/> (LoRA, Hu et al. 2021,
-/// arXiv:2106.09685): to each 3×3 convolution W it adds B·A, where A has <see cref="Rank"/> 3×3 filters and B mixes them.
+/// arXiv:2106.09685): to each 3×3 convolution W it adds 16 B·A, where A has <see cref="Rank"/> 3×3 filters and B mixes them.
 /// A thousandth of the encoder, so that it overfits few photos less than all weights would and travels with a model.
 /// State-dict names are those of PEFT on torchvision's VGG-16: <c>features.24.lora_A.weight</c> (r, 512, 3, 3), <c>features.24.lora_B.weight</c> (512, r, 1, 1).
 /// </summary>
 public sealed class EncoderAdapter : nn.Module
 {
+    /// <summary>
+    /// Factor before B·A (PEFT's lora_alpha is this times the rank): B moves as much faster than A, without which the change
+    /// stays within some percent of the weights at the learning rates that suit a decoder (Hayou et al. 2024, LoRA+, arXiv:2402.12354).
+    /// </summary>
+    public const float Scale = 16;
+
     /// <summary>Largest <see cref="Rank"/>.</summary>
     public const int MaxRank = 256;
 
@@ -65,7 +72,8 @@ public sealed class EncoderAdapter : nn.Module
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var (a, b) = Factors(index);
-        return b.view(Vgg16.Channels, Rank).mm(a.view(Rank, -1)).view(Vgg16.Channels, Vgg16.Channels, 3, 3).MoveToOuterDisposeScope();
+        using Scalar scale = Scale;
+        return b.view(Vgg16.Channels, Rank).mm(a.view(Rank, -1)).mul_(scale).view(Vgg16.Channels, Vgg16.Channels, 3, 3).MoveToOuterDisposeScope();
     }
 
     internal sealed class LowRank : nn.Module
