@@ -62,9 +62,6 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);
         progress.Report = null;
         var features = views.Upright;
-        using var tuned = Tuned(features, baseModel, encoding);
-        foreach (var l in languages)
-            l.See(dataset, views, devFeatures, tuned);
 
         var network = baseModel?.Decoder.Options ?? new DecoderOptions
         {
@@ -84,7 +81,10 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         if (network.FeatureSize != features.Size || network.SingleVector != features.SingleVector)
             throw new DatasetException($"The base model works from {(network.SingleVector ? "one vector" : "places")} of {network.FeatureSize} values, the data set gives {(features.SingleVector ? "one vector" : "places")} of {features.Size}.");
 
-        // 2. The network, and what each companion shares of it.
+        // 2. The network, what each companion shares of it, and what is learnt of the encoder.
+        using var tuned = Tuned(features, encoding);
+        foreach (var l in languages)
+            l.See(dataset, views, devFeatures, tuned);
         manual_seed(_options.Seed);
         try
         {
@@ -256,19 +256,15 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return Calibrator.Apply(language.Folder, language.Folder, language.Dataset, language.TrainFeatures, language.DevFeatures, progress, stop).Card;
     }
 
-    /// <summary>The encoder's last block, where the options ask for its learning: on from what the base model has learnt of it.</summary>
-    private TunedEncoder? Tuned(FeatureSource features, ModelBundle? baseModel, PhotoEncoding encoding)
+    /// <summary>The encoder's last block, where it is learnt: on from what the base model has learnt of it. Given features have no encoder.</summary>
+    private TunedEncoder? Tuned(FeatureSource features, PhotoEncoding encoding)
     {
-        if (_options.EncoderRank == 0)
+        if (_options.FreezeDecoder && features.SingleVector)
+            throw new DatasetException("The data set has vectors and no photos, so there is nothing to learn of the encoder: set freezeDecoder to false.");
+        if (_options.EncoderRank == 0 || features.SingleVector)
             return null;
-        if (features.SingleVector)
-            throw new DatasetException("The data set has vectors and no photos, so there is nothing to learn of the encoder: set encoderRank to 0.");
         manual_seed(_options.Seed);
-        var adapter = encoding.AdapterPath is { } path ? EncoderAdapter.Load(path) : new EncoderAdapter(_options.EncoderRank);
-        if (adapter.Rank == _options.EncoderRank)
-            return new TunedEncoder(encoding.EncoderPath, adapter);
-        adapter.Dispose();
-        throw new DatasetException($"The base model '{baseModel?.Card.Name}' has an encoder change of rank {adapter.Rank}: set encoderRank to that, or to 0 to keep it as it is.");
+        return new TunedEncoder(encoding.EncoderPath, encoding.AdapterPath is { } path ? EncoderAdapter.Load(path) : new EncoderAdapter(_options.EncoderRank));
     }
 
     /// <summary>The weights of the network, each companion's words, and what is learnt of the encoder.</summary>

@@ -135,7 +135,7 @@ public sealed record TrainingOptions
     [Description("Whether some of the photos are seen in part, cropped and stretched; costs one more feature pass.")]
     public bool Crop { get; init; }
 
-    /// <summary>Rank of what is learnt of the encoder's last three convolutions (<see cref="Encoders.EncoderAdapter"/>); 0: nothing.</summary>
+    /// <summary>Rank of what is learnt of the encoder's last three convolutions (<see cref="Encoders.EncoderAdapter"/>); 0: nothing. A base model that has learnt of it keeps its own rank.</summary>
     [Range(0, Encoders.EncoderAdapter.MaxRank), Description("Rank of the change that is learnt of the encoder's last three convolutions (LoRA); 0 = the encoder stays as it is."), Unit("filters")]
     public int EncoderRank { get; init; }
 
