@@ -1,8 +1,10 @@
 using System.Diagnostics;
+using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Tests;
 using Microsoft.Extensions.DependencyInjection;
 using TorchSharp;
@@ -114,6 +116,28 @@ public abstract class ModelsTests(ModelService service)
         using var form = new MultipartFormDataContent { { new ByteArrayContent(zip), "bundle", "small.zip" } };
         Assert.Equal(copy + 1, (int)(await Answer.To(service.Client, "/models", form)).Body["version"]!);
         Assert.Equal(404, (await Answer.Get(service.Client, "/models/small/versions/999/download")).Status);
+    }
+
+    [Fact]
+    public async Task A_model_that_has_learnt_of_the_encoder_is_uploaded_captions_and_is_downloaded_with_that()
+    {
+        await Reset();
+        using var bundle = new SmallBundle("top-down", 21);
+        using var adapter = new EncoderAdapter(2);
+        ModelBundle.Save(bundle.Folder, bundle.Card, SmallBundle.Words, bundle.Decoder, adapter: adapter);
+        (string Name, byte[] Bytes)[] files = [.. Directory.GetFiles(bundle.Folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file)))];
+        Assert.Contains(files, file => file.Name == "adapter.safetensors");
+        Answer added = await service.Upload(ModelService.Zip(files));
+        Assert.True(added.Status == 201, added.Body.ToJsonString());
+        int version = (int)added.Body["version"]!;
+
+        Assert.Equal($"small@{version}", ModelService.MadeBy(await service.Caption($"?model=small@{version}")));
+        using var zip = new ZipArchive(await service.Client.GetStreamAsync($"/models/small/versions/{version}/download", Service.Cancellation));
+        Assert.Equal(files.Select(file => file.Name).Order(), zip.Entries.Select(entry => entry.Name).Order());
+
+        Answer refused = await service.Upload(ModelService.Zip(files.Where(file => file.Name != "adapter.safetensors")));
+        refused.IsProblem(422, "model_refused");
+        Assert.Contains("adapter.safetensors", (string?)refused.Body["detail"], StringComparison.Ordinal);
     }
 
     [Fact]
