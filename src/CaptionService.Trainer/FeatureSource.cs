@@ -36,8 +36,8 @@ public abstract class FeatureSource : IDisposable
     /// <summary>Some of its rows, under their own numbers 0, 1, …; this source stays the owner of what they are read from.</summary>
     public FeatureSource Select(int[] rows) => new SelectedRows(this, rows);
 
-    /// <summary>The same rows, which are pool4, as an encoder sees them whose last block is being learnt: at every call as it is by then.</summary>
-    internal FeatureSource Through(TunedEncoder encoder) => new Tuned(this, encoder);
+    /// <summary>The same rows, which are pool4, as an encoder sees them whose last block is being learnt: at every call as it is by then. Without one, the rows themselves.</summary>
+    internal FeatureSource Through(TunedEncoder? encoder) => encoder is null ? this : new Tuned(this, encoder);
 
     /// <summary>Searches the captions of rows, some together.</summary>
     /// <param name="decoder">Ready for search.</param>

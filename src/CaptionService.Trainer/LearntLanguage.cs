@@ -47,7 +47,7 @@ internal sealed class LearntLanguage
     public TunedEncoder? Encoder { get; private set; }
 
     /// <summary>What the decoder sees of the training photos as they are.</summary>
-    public FeatureSource TrainFeatures => Encoder is null ? Views.Upright : Views.Upright.Through(Encoder);
+    public FeatureSource TrainFeatures => Views.Upright.Through(Encoder);
 
     /// <summary>For a stage.</summary>
     public Lesson Lesson => new(Captions, Decoder, Views, Encoder);
@@ -89,9 +89,7 @@ internal sealed class LearntLanguage
     {
         Encoder = encoder;
         Views = views.Select(Rows(all.Train, Dataset.Train));
-        DevFeatures = dev.Select(Rows(all.Dev, Dataset.Dev));
-        if (encoder is not null)
-            DevFeatures = DevFeatures.Through(encoder);
+        DevFeatures = dev.Select(Rows(all.Dev, Dataset.Dev)).Through(encoder);
         Validation = new Validation(Dataset.Dev, DevFeatures, Dataset.TrainCaptions(Tokenizer), Vocabulary, Tokenizer);
 
         static int[] Rows(IReadOnlyList<CaptionedPhoto> all, IReadOnlyList<CaptionedPhoto> some)
