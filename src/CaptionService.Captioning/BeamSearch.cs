@@ -51,8 +51,8 @@ public sealed record BeamSearchOptions
     /// (Hamming diversity). It steers the choice only; hypotheses keep their true probabilities.</summary>
     public double Diversity { get; init; }
 
-    /// <summary>Whether the hypotheses of a photo are ranked by what they have in common, not by their scores; then all of the
-    /// width are searched, whatever <see cref="Count"/>. With one group only.</summary>
+    /// <summary>Whether the hypotheses of a photo are ranked by what they have in common with each other and with what people are expected
+    /// to say, not by their scores; then all of the width are searched, whatever <see cref="Count"/>. With one group only.</summary>
     public bool Consensus { get; init; }
 
     /// <summary>The search's defaults for a language: ranked by consensus, no pair of words twice, no word
@@ -90,6 +90,9 @@ public sealed record Hypothesis(int[] Words, float[] WordLogProbabilities, doubl
 {
     /// <summary>How much it resembles the photo's other hypotheses, 0..1, where they are ranked by consensus; else 0.</summary>
     public double Agreement { get; init; }
+
+    /// <summary>What the model expects people to say of the photo, compared to it (<see cref="ExpectedCider.Of"/>); 0 where it expects nothing.</summary>
+    public double Expected { get; init; }
 }
 
 /// <summary>
@@ -110,13 +113,14 @@ public static class BeamSearch
     /// <param name="options">How to search; one for the whole batch.</param>
     /// <param name="step">The decoder, which keeps its own state and reorders it as told.</param>
     /// <param name="device">Where the tensors given to <paramref name="step"/> are made.</param>
+    /// <param name="expected">What a photo's words can expect (<see cref="Hypothesis.Expected"/>); null: nothing is known.</param>
     /// <returns>
     /// For each photo up to <see cref="BeamSearchOptions.Count"/> hypotheses, best first: ended ones, then, where too
     /// few ended, the best of those that did not; of several groups the best of each first. Fewer only when the vocabulary
     /// or what is forbidden leaves no more, or groups were cut in the same words.
     /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
-    public static IReadOnlyList<Hypothesis>[] Search(int photos, BeamSearchOptions options, DecodeStep step, Device device)
+    public static IReadOnlyList<Hypothesis>[] Search(int photos, BeamSearchOptions options, DecodeStep step, Device device, Func<int, int[], double>? expected = null)
     {
         ArgumentNullException.ThrowIfNull(step);
         Check(photos, options);
@@ -185,7 +189,13 @@ public static class BeamSearch
             }
             batch = next;
         }
-        return Array.ConvertAll<PhotoBeams, IReadOnlyList<Hypothesis>>(all, photo => options.Consensus ? Consensus.Rank(photo.Ranked(), count) : photo.Ranked());
+        return [.. all.Select((beams, photo) =>
+        {
+            var found = beams.Ranked();
+            if (expected is not null)
+                found = found.ConvertAll(hypothesis => hypothesis with { Expected = expected(photo, hypothesis.Words) });
+            return options.Consensus ? Consensus.Rank(found, count) : found;
+        })];
     }
 
     /// <summary>The best continuations of each group's beams: their log p, then beam in the group · V + word, as one (2, n, groups, count) array.</summary>

@@ -84,6 +84,7 @@ public sealed class Captioner : IDisposable
     private readonly Vocabulary _vocabulary;
     private readonly Tokenizer _tokenizer;
     private readonly BeamSearchOptions _search;
+    private readonly ExpectedCider? _expected;
     private readonly Calibration? _calibration;
     private readonly Device _device;
 
@@ -107,9 +108,9 @@ public sealed class Captioner : IDisposable
 
     private Conv5 Conv5 => _adapted ?? _encoder.Conv5;
 
-    private Captioner(ModelBundle bundle, FrozenDecoder decoder, SharedEncoders.Share share, Conv5? adapted, Device device)
+    private Captioner(ModelBundle bundle, FrozenDecoder decoder, ExpectedCider? expected, SharedEncoders.Share share, Conv5? adapted, Device device)
     {
-        (Model, _vocabulary, _calibration, _decoder, _share, _encoder, _adapted, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, share, share.Encoder, adapted, device);
+        (Model, _vocabulary, _calibration, _decoder, _expected, _share, _encoder, _adapted, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, expected, share, share.Encoder, adapted, device);
         _tokenizer = Tokenizer.For(Model.Language);
         _search = BeamSearchOptions.For(_tokenizer, _vocabulary);
     }
@@ -149,6 +150,7 @@ public sealed class Captioner : IDisposable
             throw new ModelBundleException($"The encoder weights cannot be loaded: {e.Message}", e);
         }
         Conv5? adapted = null;
+        ExpectedCider? expectedCider = null;
         try
         {
             if (decoder.SingleVector && !share.Encoder.HasFc7)
@@ -158,12 +160,14 @@ public sealed class Captioner : IDisposable
                 using var adapter = EncoderAdapter.Load(path);
                 adapted = Conv5.Load(encoderPath, adapter, device, share.Encoder.Precision);
             }
+            expectedCider = bundle.LoadExpectedCider(device);
             bundle.Decoder.to(device);
-            return new Captioner(bundle, bundle.Decoder.Freeze(share.Encoder.Precision.Type), share, adapted, device);
+            return new Captioner(bundle, bundle.Decoder.Freeze(share.Encoder.Precision.Type), expectedCider, share, adapted, device);
         }
         catch (Exception e)
         {
             adapted?.Dispose();
+            expectedCider?.Dispose();
             share.Dispose();
             if (e is SafetensorsException)
                 throw new ModelBundleException($"{ModelBundle.AdapterFile} of '{bundle.Card.Name}' cannot be loaded: {e.Message}", e);
@@ -283,13 +287,14 @@ public sealed class Captioner : IDisposable
             LengthNormalization = options.LengthNormalization,
         }).Diverse(options.Diversity);
         using var state = _decoder.Start(features);
+        float[][]? places = _expected?.Places(features);
         var attention = options.Attention && Model.Decoder.Attends ? new List<float[]>() : null;     // by step, (n·b, 196) flat
         var found = BeamSearch.Search((int)features.shape[0], search, (words, photos, parents) =>
         {
             var logP = state.Step(words, photos, parents);
             attention?.Add(state.Attention!.cpu().data<float>().ToArray());
             return logP;
-        }, _device);
+        }, _device, places is null ? null : (photo, words) => _expected!.Of(places[photo], words));
         double[][]? photos = _calibration is null ? null : Familiarity.LogMeans(features);
         return [.. found.Select((list, photo) =>
         {
@@ -312,6 +317,7 @@ public sealed class Captioner : IDisposable
     public void Dispose()
     {
         _adapted?.Dispose();
+        _expected?.Dispose();
         _share.Dispose();
         _decoder.Dispose();
     }

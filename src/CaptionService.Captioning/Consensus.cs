@@ -15,7 +15,7 @@ namespace CaptionService.Captioning;
 /// </remarks>
 internal static class Consensus
 {
-    private const double Sharpness = 0.5, Own = 0.3, Sure = -0.4;
+    private const double Sharpness = 0.5, Own = 0.3, Sure = -0.4, Expectation = 10;
 
     /// <summary>The best first, those that ended before the others.</summary>
     /// <param name="found">All hypotheses of a photo.</param>
@@ -39,7 +39,7 @@ internal static class Consensus
                     total += weights[b];
                 }
                 return hypothesis with { Agreement = sum / total };
-            }).OrderByDescending(hypothesis => hypothesis.Ended).ThenByDescending(hypothesis => sure ? hypothesis.Score : hypothesis.Agreement).Take(count),
+            }).OrderByDescending(hypothesis => hypothesis.Ended).ThenByDescending(hypothesis => sure ? hypothesis.Score : hypothesis.Agreement + Expectation * hypothesis.Expected).Take(count),
         ];
     }
 

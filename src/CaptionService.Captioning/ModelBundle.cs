@@ -12,7 +12,7 @@ public sealed class ModelBundleException(string message, Exception? inner = null
 
 /// <summary>
 /// A model on disk: a folder of <c>model.json</c>, <c>vocabulary.txt</c>, <c>decoder.safetensors</c> and, where the encoder was
-/// replaced, <c>encoder.safetensors</c>, where its last block was fine-tuned, <c>adapter.safetensors</c>, and, where its confidence was calibrated, <c>calibration.json</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
+/// replaced, <c>encoder.safetensors</c>, where its last block was fine-tuned, <c>adapter.safetensors</c>, where captions are ranked by what people are expected to say, <c>expected-cider.safetensors</c>, and, where its confidence was calibrated, <c>calibration.json</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
 /// </summary>
 public sealed class ModelBundle : IDisposable
 {
@@ -21,7 +21,7 @@ public sealed class ModelBundle : IDisposable
 
     /// <summary>The files of a bundle. The first three must be there.</summary>
     public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors",
-        AdapterFile = "adapter.safetensors", CalibrationFile = "calibration.json";
+        AdapterFile = "adapter.safetensors", ExpectedCiderFile = "expected-cider.safetensors", CalibrationFile = "calibration.json";
 
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
@@ -46,10 +46,13 @@ public sealed class ModelBundle : IDisposable
     /// <summary>What it changes of the encoder (<see cref="EncoderAdapter"/>), or null: nothing.</summary>
     public string? AdapterPath { get; }
 
+    /// <summary>What says how near its captions are to those that people would write (<see cref="ExpectedCider"/>), or null: nothing does.</summary>
+    public string? ExpectedCiderPath { get; }
+
     /// <summary>What gives its captions their confidence, or null: <see cref="ModelCard.WhyNoConfidence"/> says why.</summary>
     public Calibration? Calibration { get; }
 
-    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath, string? adapterPath, Calibration? calibration)
+    private ModelBundle(ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath, string? adapterPath, string? expectedCiderPath, Calibration? calibration)
     {
         Card = card;
         Calibration = calibration;
@@ -57,6 +60,7 @@ public sealed class ModelBundle : IDisposable
         Decoder = decoder;
         EncoderPath = encoderPath;
         AdapterPath = adapterPath;
+        ExpectedCiderPath = expectedCiderPath;
     }
 
     /// <summary>Reads and checks a bundle.</summary>
@@ -82,13 +86,28 @@ public sealed class ModelBundle : IDisposable
                 throw;
             }
             decoder.eval();
-            return new ModelBundle(card, vocabulary, decoder, Optional(EncoderFile), Optional(AdapterFile), calibration);
+            return new ModelBundle(card, vocabulary, decoder, Optional(EncoderFile), Optional(AdapterFile), Optional(ExpectedCiderFile), calibration);
 
             string? Optional(string file) => card.Files.ContainsKey(file) ? Path.Combine(folder, file) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException)
         {
             throw new ModelBundleException($"The model in '{Path.GetFileName(Path.TrimEndingDirectorySeparator(folder))}' cannot be loaded: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads <see cref="ExpectedCiderPath"/>.</summary>
+    /// <returns>null where there is none.</returns>
+    /// <exception cref="ModelBundleException">It does not fit the model.</exception>
+    public ExpectedCider? LoadExpectedCider(Device device)
+    {
+        try
+        {
+            return ExpectedCiderPath is null ? null : ExpectedCider.Load(ExpectedCiderPath, Card.Decoder, device);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new ModelBundleException($"{ExpectedCiderFile} of '{Card.Name}' cannot be loaded: {e.Message}", e);
         }
     }
 
@@ -104,8 +123,8 @@ public sealed class ModelBundle : IDisposable
         var card = ParseCard(File.ReadAllBytes(path));
         foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
         {
-            if (file is not (VocabularyFile or DecoderFile or EncoderFile or AdapterFile or CalibrationFile) || !card.Files.TryGetValue(file, out string? expected))
-                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where they are there, {EncoderFile}, {AdapterFile} and {CalibrationFile}; '{file}' does not fit.");
+            if (file is not (VocabularyFile or DecoderFile or EncoderFile or AdapterFile or ExpectedCiderFile or CalibrationFile) || !card.Files.TryGetValue(file, out string? expected))
+                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where they are there, {EncoderFile}, {AdapterFile}, {ExpectedCiderFile} and {CalibrationFile}; '{file}' does not fit.");
             string inside = Path.Combine(folder, file);
             if (!File.Exists(inside))
                 throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
@@ -196,20 +215,22 @@ public sealed class ModelBundle : IDisposable
         Safetensors.Save(path, module.state_dict().ToDictionary(p => p.Key, p => p.Value.cpu().to(ScalarType.Float16)), new Dictionary<string, string> { ["format"] = "pt" });
     }
 
-    /// <summary>Saves a bundle again with a calibration, or with the reason why it has none; every other file stays byte for byte.</summary>
+    /// <summary>Saves a bundle again with what is fitted to its captions: what people are expected to say, and a calibration or the reason why it has none; every other file stays byte for byte.</summary>
     /// <param name="from">The bundle.</param>
     /// <param name="folder">Where to save it; may be the same.</param>
+    /// <param name="expected">What people are expected to say, or null.</param>
     /// <param name="calibration">Its calibration, or null.</param>
     /// <param name="uncalibrated">Why there is none; null when there is.</param>
     /// <returns>The card as saved.</returns>
     /// <exception cref="ModelBundleException">There is no whole bundle in <paramref name="from"/>.</exception>
-    public static ModelCard SaveCalibrated(string from, string folder, Calibration? calibration, string? uncalibrated)
+    public static ModelCard SaveCalibrated(string from, string folder, ExpectedCider? expected, Calibration? calibration, string? uncalibrated)
     {
         var card = ReadCard(from);
         return Replace(folder, card with { Uncalibrated = uncalibrated }, temporary =>
         {
-            foreach (string file in card.Files.Keys.Where(file => file != CalibrationFile))
+            foreach (string file in card.Files.Keys.Where(file => file is not (CalibrationFile or ExpectedCiderFile)))
                 File.Copy(Path.Combine(from, file), Path.Combine(temporary, file));
+            expected?.Save(Path.Combine(temporary, ExpectedCiderFile));
             if (calibration is not null)
                 File.WriteAllBytes(Path.Combine(temporary, CalibrationFile), calibration.ToJson());
         });

@@ -10,7 +10,8 @@ using TorchSharp;
 namespace CaptionService.Trainer;
 
 /// <summary>
-/// Calibrates a model on its development split: captions each photo as the service does by default, sees which captions are as close
+/// What is fitted to a finished model. First what people can be expected to say of a photo (<see cref="ExpectedCiderFit"/>), kept where captions ranked by it are better.
+/// Then its confidence, on its development split: captions each photo as the service does by default, sees which captions are as close
 /// to the human ones as the median human caption is to the others, and fits the confidence to that.
 /// </summary>
 /// <remarks>
@@ -24,6 +25,9 @@ internal static class Calibrator
 
     /// <summary>Fewest right captions, and fewest wrong ones, in each half.</summary>
     internal const int MinOfEach = 20;
+
+    /// <summary>Fewest development photos to see whether captions are ranked better.</summary>
+    internal const int MinRankedPhotos = 100;
 
     /// <summary>Fewest training photos for the familiarity.</summary>
     internal const int MinTrainPhotos = 100;
@@ -69,9 +73,9 @@ internal static class Calibrator
                 throw new DatasetException($"The model writes '{bundle.Card.Language}', the captions are '{job.Language}'.");
             encoding = PhotoEncoding.Of(bundle);
         }
-        using var train = FeatureSource.Open(dataset, dataset.Train, cache, encoding, PhotoView.Upright, progress, stop);
+        using var train = TrainingViews.Open(dataset, cache, encoding, job.Options, progress, stop);
         using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);
-        var (card, calibration) = Apply(modelFolder, output, dataset, train, dev, progress, stop);
+        var (card, calibration) = Apply(modelFolder, output, dataset, train.All, dev, job.Options.Seed, progress, stop);
         if (calibration is null)
         {
             Console.WriteLine($"{card.Name}: no calibration. {card.Uncalibrated}");
@@ -89,25 +93,120 @@ internal static class Calibrator
         return TrainerExit.Succeeded;
     }
 
-    /// <summary>Calibrates a saved bundle and saves it again, with the calibration or with the reason why it has none.</summary>
+    /// <summary>Fits a saved bundle's ranking and confidence and saves it again with them, or with the reason why there is no confidence.</summary>
     /// <param name="from">The bundle.</param>
     /// <param name="folder">Where to save it; may be the same.</param>
     /// <param name="dataset">What it was trained on.</param>
-    /// <param name="train">Features of the training photos.</param>
+    /// <param name="train">Features of the training photos in each view, as they are first.</param>
     /// <param name="dev">Features of the development photos.</param>
+    /// <param name="seed">Of what is drawn.</param>
     /// <param name="progress">Told of each batch.</param>
     /// <param name="stop">Ends it after the batch under way.</param>
-    public static (ModelCard Card, Calibration? Calibration) Apply(string from, string folder, Dataset dataset, FeatureSource train, FeatureSource dev, Progress progress, CancellationToken stop)
+    public static (ModelCard Card, Calibration? Calibration) Apply(string from, string folder, Dataset dataset, IReadOnlyList<FeatureSource> train, FeatureSource dev, long seed, Progress progress, CancellationToken stop)
     {
-        Calibration? calibration = null;
         string? why = TooFew(dataset);
-        if (why is null)
+        bool ranked = dataset.Train.Count >= ExpectedCiderFit.MinPhotos && dataset.Dev.Count >= MinRankedPhotos;
+        Calibration? calibration = null;
+        ExpectedCider? expected = null;
+        try
         {
-            using var bundle = ModelBundle.Load(from);
-            (calibration, why) = Calibrate(bundle, dataset, train, dev, progress, stop);
+            if (why is null || ranked)
+            {
+                using var bundle = ModelBundle.Load(from);
+                var written = new DevCaptions(bundle, dataset);
+                if (ranked)
+                    expected = ExpectedCiderFit.Fit(written.TrainIds, train, bundle.Decoder.Options, seed, progress, stop);
+                written.Search(dev, expected, progress, stop);
+                if (expected is not null)
+                {
+                    var (with, without) = (written.Cider(), written.CiderWithout());
+                    progress.Say(FormattableString.Invariant($"ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}{(with > without ? "" : ": left out")}"));
+                    if (with <= without)
+                    {
+                        expected.Dispose();
+                        expected = null;
+                        written.Forget();
+                    }
+                }
+                if (why is null)
+                    (calibration, why) = Calibrate(written, dataset, train[0], dev, stop);
+            }
+            progress.Say(why is null ? FormattableString.Invariant($"calibrated: ECE {calibration!.CrossCheck.Ece:F3} on the halves not fitted to, AUROC {calibration.CrossCheck.Auroc:F2}") : $"not calibrated: {why}");
+            return (ModelBundle.SaveCalibrated(from, folder, expected, calibration, why), calibration);
         }
-        progress.Say(why is null ? FormattableString.Invariant($"calibrated: ECE {calibration!.CrossCheck.Ece:F3} on the halves not fitted to, AUROC {calibration.CrossCheck.Auroc:F2}") : $"not calibrated: {why}");
-        return (ModelBundle.SaveCalibrated(from, folder, calibration, why), calibration);
+        finally
+        {
+            expected?.Dispose();
+        }
+    }
+
+    /// <summary>The captions of the development photos, searched as the service does by default.</summary>
+    private sealed class DevCaptions
+    {
+        private readonly ModelBundle _bundle;
+        private readonly string[][][] _references;
+        private readonly Cider<string> _cider;
+        private List<IReadOnlyList<Hypothesis>> _found = [];
+
+        /// <summary>How they are searched.</summary>
+        public BeamSearchOptions Options { get; }
+
+        /// <summary>The captions of the training photos, as ids.</summary>
+        public int[][][] TrainIds { get; }
+
+        public DevCaptions(ModelBundle bundle, Dataset dataset)
+        {
+            var tokenizer = Tokenizer.For(bundle.Card.Language);
+            _bundle = bundle;
+            _references = [.. dataset.Dev.Select(photo => photo.Captions.Select(caption => tokenizer.Tokenize(caption).ToArray()).ToArray())];
+            _cider = new Cider<string>(_references);
+            TrainIds = [.. dataset.Train.Select(photo => photo.Captions.Select(caption => bundle.Vocabulary.Encode(tokenizer.Tokenize(caption))).ToArray())];
+            var options = new CaptionOptions();
+            Options = BeamSearchOptions.For(tokenizer, bundle.Vocabulary) with { Width = options.BeamWidth, Count = options.BeamWidth, MaxLength = options.MaxLength, LengthNormalization = options.LengthNormalization };
+        }
+
+        public void Search(FeatureSource dev, ExpectedCider? expected, Progress progress, CancellationToken stop)
+        {
+            _bundle.Decoder.to(TorchRuntime.Device);
+            using var frozen = _bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
+            progress.Begin("development captions", _references.Length);
+            foreach (var found in dev.Search(frozen, Enumerable.Range(0, _references.Length), Options, expected))
+            {
+                stop.ThrowIfCancellationRequested();
+                _found.Add(found);
+                progress.Advance(1);
+            }
+        }
+
+        /// <summary>CIDEr of the first captions.</summary>
+        public double Cider() => _found.Select(CiderOfFirst).Average();
+
+        /// <summary>CIDEr of those that would be first if nothing were expected.</summary>
+        public double CiderWithout() => _found.Select((found, photo) => CiderOfFirst(Unexpected(found), photo)).Average();
+
+        /// <summary>Ranks them as if nothing were expected.</summary>
+        public void Forget() => _found = _found.ConvertAll(Unexpected);
+
+        /// <summary>Every caption of the photos that have two human ones or more.</summary>
+        public IEnumerable<Judged> Judged(Dataset dataset)
+        {
+            for (int photo = 0; photo < _references.Length; photo++)
+            {
+                if (_references[photo].Length < 2)
+                    continue;
+                double needed = MedianHuman(_cider, _references[photo]);
+                bool first = InFirstHalf(dataset.Dev[photo].Name);
+                for (int rank = 0; rank < _found[photo].Count; rank++)
+                    yield return new Judged(photo, first, _found[photo], rank, CiderOf(_found[photo][rank], photo) >= needed);
+            }
+        }
+
+        private double CiderOfFirst(IReadOnlyList<Hypothesis> found, int photo) => found.Count == 0 ? 0 : CiderOf(found[0], photo);
+
+        private double CiderOf(Hypothesis hypothesis, int photo) => _cider.Score(_bundle.Vocabulary.Decode(hypothesis.Words), _references[photo]);
+
+        private static IReadOnlyList<Hypothesis> Unexpected(IReadOnlyList<Hypothesis> found) =>
+            Consensus.Rank([.. found.Select(hypothesis => hypothesis with { Expected = 0 }).OrderByDescending(hypothesis => hypothesis.Score)], found.Count);
     }
 
     private static string? TooFew(Dataset dataset)
@@ -118,22 +217,19 @@ internal static class Calibrator
             : null;
     }
 
-    private static (Calibration?, string?) Calibrate(ModelBundle bundle, Dataset dataset, FeatureSource train, FeatureSource dev, Progress progress, CancellationToken stop)
+    private static (Calibration?, string?) Calibrate(DevCaptions written, Dataset dataset, FeatureSource train, FeatureSource dev, CancellationToken stop)
     {
         int step = (dataset.Train.Count + MaxTrainPhotos - 1) / MaxTrainPhotos;
         var familiarity = Familiarity.Learn(LogMeans(train, [.. Enumerable.Range(0, dataset.Train.Count).Where(i => i % step == 0)], stop));
         double[] factors = [.. LogMeans(dev, [.. Enumerable.Range(0, dataset.Dev.Count)], stop).Select(familiarity.Factor)];
-        var tokenizer = Tokenizer.For(bundle.Card.Language);
-        var options = new CaptionOptions();
-        var search = BeamSearchOptions.For(tokenizer, bundle.Vocabulary) with { Width = options.BeamWidth, Count = options.BeamWidth, MaxLength = options.MaxLength, LengthNormalization = options.LengthNormalization };
-        var captions = Judge(bundle, dataset, dev, tokenizer, search, progress, stop);
+        Judged[] captions = [.. written.Judged(dataset)];
         foreach (bool first in (bool[])[true, false])
         {
             int right = captions.Count(c => c.First == first && c.Right), wrong = captions.Count(c => c.First == first && !c.Right);
             if (Math.Min(right, wrong) < MinOfEach)
                 return (null, $"A calibration needs {MinOfEach} captions as close as the median human one, and {MinOfEach} that are not, in each half of the development split; one has {right} and {wrong}.");
         }
-        return (Fit(captions, factors, familiarity, new CalibratedSearch(search.Width, search.MaxLength, search.LengthNormalization)), null);
+        return (Fit(captions, factors, familiarity, new CalibratedSearch(written.Options.Width, written.Options.MaxLength, written.Options.LengthNormalization)), null);
     }
 
     /// <summary>Fits and checks.</summary>
@@ -177,26 +273,6 @@ internal static class Calibrator
             [.. Reliability.Coverage(predictions, s_thresholds).Select(row => new CoverageRow(row.From, Rounded(row.Coverage), row.Right is { } right ? Rounded(right) : null))]);
 
         static double Rounded(double value) => Math.Round(value, 4);
-    }
-
-    private static List<Judged> Judge(ModelBundle bundle, Dataset dataset, FeatureSource dev, Tokenizer tokenizer, BeamSearchOptions search, Progress progress, CancellationToken stop)
-    {
-        string[][][] references = [.. dataset.Dev.Select(photo => photo.Captions.Select(caption => tokenizer.Tokenize(caption).ToArray()).ToArray())];
-        var cider = new Cider<string>(references);
-        int[] photos = [.. Enumerable.Range(0, references.Length).Where(photo => references[photo].Length >= 2)];
-        bundle.Decoder.to(TorchRuntime.Device);
-        using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
-        var judged = new List<Judged>(photos.Length * search.Count);
-        progress.Begin("calibration", photos.Length);
-        foreach (var (photo, found) in photos.Zip(dev.Search(frozen, photos, search)))
-        {
-            stop.ThrowIfCancellationRequested();
-            double needed = MedianHuman(cider, references[photo]);
-            bool first = InFirstHalf(dataset.Dev[photo].Name);
-            judged.AddRange(found.Select((hypothesis, rank) => new Judged(photo, first, found, rank, cider.Score(bundle.Vocabulary.Decode(hypothesis.Words), references[photo]) >= needed)));
-            progress.Advance(1);
-        }
-        return judged;
     }
 
     /// <summary>How close the median human caption is to the others: of each its CIDEr-D against the rest, of those the median.</summary>

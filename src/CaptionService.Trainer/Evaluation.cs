@@ -58,7 +58,8 @@ internal static class Evaluation
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), PhotoEncoding.Of(bundle), PhotoView.Upright, progress, stop);
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
-        var scores = new Validation(photos, features, dataset.TrainCaptions(tokenizer), bundle.Vocabulary, tokenizer).Run(frozen, search);
+        using var expected = bundle.LoadExpectedCider(TorchRuntime.Device);
+        var scores = new Validation(photos, features, dataset.TrainCaptions(tokenizer), bundle.Vocabulary, tokenizer).Run(frozen, search, expected);
         if (output is not null)
             Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
                 [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Written[i]), scores.PhotoCider[i], photo.Captions))]));

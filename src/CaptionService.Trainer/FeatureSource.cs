@@ -43,22 +43,24 @@ public abstract class FeatureSource : IDisposable
     /// <param name="decoder">Ready for search.</param>
     /// <param name="rows">Which, in what order.</param>
     /// <param name="options">How.</param>
+    /// <param name="expected">What the model expects people to say; null: nothing.</param>
     /// <returns>Each row's hypotheses, in the order of <paramref name="rows"/>.</returns>
-    internal IEnumerable<IReadOnlyList<Hypothesis>> Search(FrozenDecoder decoder, IEnumerable<int> rows, BeamSearchOptions options)
+    internal IEnumerable<IReadOnlyList<Hypothesis>> Search(FrozenDecoder decoder, IEnumerable<int> rows, BeamSearchOptions options, ExpectedCider? expected = null)
     {
         foreach (int[] some in rows.Chunk(Batch))
         {
-            foreach (var found in SearchTogether(decoder, some, options))
+            foreach (var found in SearchTogether(decoder, some, options, expected))
                 yield return found;
         }
     }
 
-    private IReadOnlyList<Hypothesis>[] SearchTogether(FrozenDecoder decoder, int[] rows, BeamSearchOptions options)
+    private IReadOnlyList<Hypothesis>[] SearchTogether(FrozenDecoder decoder, int[] rows, BeamSearchOptions options, ExpectedCider? expected)
     {
         using var features = Rows(rows);
         using var onDevice = features.to(TorchRuntime.Device);
         using var state = decoder.Start(onDevice);
-        return BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device);
+        float[][]? places = expected?.Places(onDevice);
+        return BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device, places is null ? null : (photo, words) => expected!.Of(places[photo], words));
     }
 
     /// <inheritdoc/>

@@ -46,8 +46,8 @@ internal sealed class LearntLanguage
     /// <summary>The encoder, where it is learnt too; of all languages the same.</summary>
     public TunedEncoder? Encoder { get; private set; }
 
-    /// <summary>What the decoder sees of the training photos as they are.</summary>
-    public FeatureSource TrainFeatures => Views.Upright.Through(Encoder);
+    /// <summary>What the decoder sees of the training photos in each view, as they are first.</summary>
+    public IReadOnlyList<FeatureSource> TrainFeatures => [.. Views.All.Select(view => view.Through(Encoder))];
 
     /// <summary>For a stage.</summary>
     public Lesson Lesson => new(Captions, Decoder, Views, Encoder);

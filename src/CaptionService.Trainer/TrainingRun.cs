@@ -253,7 +253,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["options"] = JsonSerializer.SerializeToElement(_options, TrainingEvent.Json),
             },
         }, language.Vocabulary, language.Decoder, baseModel?.EncoderPath, language.Encoder?.Adapter ?? kept);
-        return Calibrator.Apply(language.Folder, language.Folder, language.Dataset, language.TrainFeatures, language.DevFeatures, progress, stop).Card;
+        return Calibrator.Apply(language.Folder, language.Folder, language.Dataset, language.TrainFeatures, language.DevFeatures, _options.Seed, progress, stop).Card;
     }
 
     /// <summary>The encoder's last block, where it is learnt: on from what the base model has learnt of it. Given features have no encoder.</summary>

@@ -16,6 +16,9 @@ internal sealed class TrainingViews : IDisposable
     /// <summary>The photos as they are.</summary>
     public FeatureSource Upright => _views[0];
 
+    /// <summary>Every view, the photos as they are first.</summary>
+    public IReadOnlyList<FeatureSource> All => _views;
+
     /// <summary>Opens the views, encoding what is not there yet.</summary>
     /// <exception cref="DatasetException">A photo cannot be read, or has no features.</exception>
     public static TrainingViews Open(Dataset dataset, string folder, PhotoEncoding encoding, TrainingOptions options, Progress progress, CancellationToken stop)

@@ -127,13 +127,14 @@ internal sealed class Validation
     /// <summary>Scores a decoder.</summary>
     /// <param name="decoder">Ready for search.</param>
     /// <param name="options">How to search; the best hypothesis is scored, and of several how they differ.</param>
-    public Scores Run(FrozenDecoder decoder, BeamSearchOptions options)
+    /// <param name="expected">What the model expects people to say; null: nothing.</param>
+    public Scores Run(FrozenDecoder decoder, BeamSearchOptions options, ExpectedCider? expected = null)
     {
         var captions = new List<IReadOnlyList<string>>();
         var sets = new List<IReadOnlyList<string>[]>();
         var written = new List<IReadOnlyList<string>>();
         int unended = 0;
-        foreach (var found in _features.Search(decoder, Enumerable.Range(0, _references.Length), options))
+        foreach (var found in _features.Search(decoder, Enumerable.Range(0, _references.Length), options, expected))
         {
             if (found.Count == 0)
                 throw new CollapsedException("The model's probabilities are not numbers: lower learningRate, or set precision to float32.");

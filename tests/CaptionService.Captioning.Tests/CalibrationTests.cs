@@ -29,7 +29,7 @@ public sealed class CalibrationTests
         Assert.Equal(before, others.Select(name => System.IO.File.ReadAllBytes(bundle.File(name))));
         Assert.Contains("\"tail\": [ 1000000 ]", System.IO.File.ReadAllText(bundle.File(File)));     // a list on one line
 
-        var without = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, null, "Too few photos.");
+        var without = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.");
         Assert.Equal("Too few photos.", ModelBundle.ReadCard(bundle.Folder).WhyNoConfidence);
         Assert.False(System.IO.File.Exists(bundle.File(File)) || without.Files.ContainsKey(File));
         Assert.Contains("calibrate", bundle.Card.WhyNoConfidence);      // of a model saved before there were calibrations

@@ -39,7 +39,7 @@ internal sealed class SmallBundle : IDisposable
     }
 
     /// <summary>Saves it with a calibration; of photos all that matter is that none is unfamiliar.</summary>
-    public ModelCard Calibrate(Calibration? calibration = null) => ModelBundle.SaveCalibrated(Folder, Folder, calibration ?? Calibration(), null);
+    public ModelCard Calibrate(Calibration? calibration = null) => ModelBundle.SaveCalibrated(Folder, Folder, null, calibration ?? Calibration(), null);
 
     /// <summary>A calibration with round numbers.</summary>
     public static Calibration Calibration(double farthest = 1e6)

@@ -89,7 +89,7 @@ internal static class ModelUpload
                 {
                     ModelBundle.CardFile or ModelBundle.CalibrationFile => ModelBundle.MaxJsonBytes,
                     ModelBundle.VocabularyFile => MaxVocabularyBytes,
-                    ModelBundle.DecoderFile or ModelBundle.EncoderFile or ModelBundle.AdapterFile => maxBytes,
+                    ModelBundle.DecoderFile or ModelBundle.EncoderFile or ModelBundle.AdapterFile or ModelBundle.ExpectedCiderFile => maxBytes,
                     _ => throw Refused($"'{Shorten(entry.FullName)}' has no place in a bundle."),
                 };
                 if (entry.IsEncrypted || (entry.ExternalAttributes >>> 16 & 0xF000) is not (0 or 0x8000))

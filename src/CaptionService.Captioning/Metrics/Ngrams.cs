@@ -12,6 +12,12 @@ internal readonly record struct Ngram<T>(int Length, T First, T? Second, T? Thir
 /// <summary>What BLEU and CIDEr count.</summary>
 internal static class Ngrams
 {
+    /// <summary>The n-gram of 1 to 4 tokens that begins at a place of a sentence.</summary>
+    public static Ngram<T> Of<T>(IReadOnlyList<T> sentence, int start, int length) where T : notnull => new(length, sentence[start],
+        length > 1 ? sentence[start + 1] : default,
+        length > 2 ? sentence[start + 2] : default,
+        length > 3 ? sentence[start + 3] : default);
+
     /// <summary>How often each n-gram of 1 to 4 tokens occurs in a sentence.</summary>
     public static Dictionary<Ngram<T>, int> Count<T>(IReadOnlyList<T> sentence) where T : notnull
     {
@@ -20,13 +26,7 @@ internal static class Ngrams
         {
             int left = Math.Min(Ngram<T>.MaxLength, sentence.Count - start);
             for (int length = 1; length <= left; length++)
-            {
-                var ngram = new Ngram<T>(length, sentence[start],
-                    length > 1 ? sentence[start + 1] : default,
-                    length > 2 ? sentence[start + 2] : default,
-                    length > 3 ? sentence[start + 3] : default);
-                CollectionsMarshal.GetValueRefOrAddDefault(counts, ngram, out _)++;
-            }
+                CollectionsMarshal.GetValueRefOrAddDefault(counts, Of(sentence, start, length), out _)++;
         }
         return counts;
     }

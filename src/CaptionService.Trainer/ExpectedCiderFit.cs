@@ -1,0 +1,189 @@
+using CaptionService.Captioning;
+using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Metrics;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace CaptionService.Trainer;
+
+/// <summary>
+/// Learns <see cref="ExpectedCider"/>: the space of the training captions by truncated singular value decomposition, then a network
+/// with one hidden layer from photos to the mean place of their captions, by squared error, which is least at the expectation.
+/// </summary>
+internal static class ExpectedCiderFit
+{
+    /// <summary>Fewest training photos: from fewer nothing is learnt that ranks better.</summary>
+    internal const int MinPhotos = 500;
+
+    // Chosen on the development splits of three languages: more n-grams and a larger rank or network tell no more.
+    private const int MaxNgrams = 8000, MinPhotosOfNgram = 3, MaxRank = 256, Hidden = 1024, MaxBasis = 6000;
+    private const int Epochs = 90, MaxSteps = 20_000, Batch = 100;
+    private const double LearningRate = 1e-3, Dropout = 0.3;
+
+    /// <summary>Learns.</summary>
+    /// <param name="captions">Of each training photo, as ids; at least one each.</param>
+    /// <param name="views">Features of the photos in each view, rows in the order of <paramref name="captions"/>.</param>
+    /// <param name="decoder">The model's.</param>
+    /// <param name="seed">Of the network's first weights and the order of photos: the same gives the same but for last digits.</param>
+    /// <param name="progress">Told of each step.</param>
+    /// <param name="stop">Ends it.</param>
+    public static ExpectedCider Fit(int[][][] captions, IReadOnlyList<FeatureSource> views, DecoderOptions decoder, long seed, Progress progress, CancellationToken stop)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(seed);
+        var device = TorchRuntime.Device;
+
+        // 1. The n-grams that are worth a place, and each photo's captions as their tf-idf vectors.
+        var photosWith = new Dictionary<Ngram<int>, int>();
+        foreach (int[][] photo in captions)
+        {
+            foreach (var ngram in photo.SelectMany(caption => Ngrams.Count(caption).Keys).ToHashSet())
+                photosWith[ngram] = photosWith.GetValueOrDefault(ngram) + 1;
+        }
+        Ngram<int>[] listed =
+        [
+            .. photosWith.Where(n => n.Value >= MinPhotosOfNgram && Ids(n.Key).All(id => id != Vocabulary.Unknown)).OrderByDescending(n => n.Value)
+                .ThenBy(n => n.Key.First).ThenBy(n => n.Key.Second).ThenBy(n => n.Key.Third).ThenBy(n => n.Key.Fourth).ThenBy(n => n.Key.Length).Take(MaxNgrams).Select(n => n.Key),
+        ];
+        var rowOf = listed.Select((ngram, row) => (ngram, row)).ToDictionary(n => n.ngram, n => n.row);
+        double Idf(int photos) => Math.Log((double)captions.Length / photos);
+        var vectors = Array.ConvertAll(captions, photo => Mean(photo, ngram => Idf(photosWith[ngram]), rowOf));
+
+        // 2. The space, from some of the photos; where the captions of each lie in it.
+        int every = (captions.Length + MaxBasis - 1) / MaxBasis;
+        var basis = Basis(Dense([.. vectors.Where((_, i) => i % every == 0)], listed.Length, device), stop);      // (G, R)
+        var places = cat([.. vectors.Chunk(1000).Select(some =>
+        {
+            using var dense = Dense(some, listed.Length, device);
+            return dense.mm(basis);
+        })]);
+        double size = places.pow(2).sum(1).mean().sqrt().ToDouble();
+        places /= size;
+
+        // 3. The network.
+        Tensor[] seen = [.. views.Select(view => Channels(view, captions.Length, stop).to(device))];
+        var (mean, std) = (seen[0].mean([0L]), seen[0].std(0).add(1e-3));
+        for (int i = 0; i < seen.Length; i++)
+            seen[i] = ExpectedCider.Standard(seen[i], mean, std);
+        using var hidden = nn.Linear(seen[0].shape[1], Hidden, device: device);
+        using var output = nn.Linear(Hidden, basis.shape[1], device: device);
+        using var adam = optim.AdamW(hidden.parameters().Concat(output.parameters()), LearningRate);
+        int perEpoch = (captions.Length + Batch - 1) / Batch, steps = Math.Min(Epochs * perEpoch, MaxSteps);
+        progress.Begin("expected CIDEr", steps);
+        Tensor? order = null;
+        for (int step = 0; step < steps; step++)
+        {
+            stop.ThrowIfCancellationRequested();
+            using var inner = NewDisposeScope();
+            if (step % perEpoch == 0)
+            {
+                order?.Dispose();
+                order = randperm(captions.Length, device: device).DetachFromDisposeScope();
+            }
+            foreach (var group in adam.ParamGroups)
+                group.LearningRate = LearningRate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
+            int first = step % perEpoch * Batch;
+            var rows = order!.narrow(0, first, Math.Min(Batch, captions.Length - first));
+            adam.zero_grad();
+            var guess = output.forward(nn.functional.dropout(nn.functional.gelu(hidden.forward(seen[step % seen.Length].index_select(0, rows))), Dropout));
+            (guess - places.index_select(0, rows)).pow(2).sum(1).mean().backward();
+            adam.step();
+            progress.Advance(1);
+        }
+        order?.Dispose();
+
+        using var noGrad = no_grad();
+        var scales = basis.abs().amax([1L]).clamp_min(1e-6).div(127).to(ScalarType.Float16);
+        Tensor Half(Tensor tensor) => tensor.to(ScalarType.Float16).cpu();
+        return ExpectedCider.Create(new Dictionary<string, Tensor>
+        {
+            ["channels.mean"] = mean.cpu(),
+            ["channels.std"] = std.cpu(),
+            ["hidden.weight"] = Half(hidden.weight!),
+            ["hidden.bias"] = Half(hidden.bias!),
+            ["output.weight"] = Half(output.weight! * size),
+            ["output.bias"] = Half(output.bias! * size),
+            ["ngrams"] = tensor(listed.SelectMany(Ids).ToArray(), [listed.Length, Ngram<int>.MaxLength]),
+            ["idf"] = Half(tensor(listed.Select(ngram => (float)Idf(photosWith[ngram])).ToArray())),
+            ["vectors"] = basis.div(scales.to(ScalarType.Float32).unsqueeze(1)).round().clamp(-127, 127).to(ScalarType.Int8).cpu(),
+            ["scales"] = scales.cpu(),
+            ["unlisted_idf"] = tensor(new[] { (float)Idf(1) }),
+        }, decoder, device);
+    }
+
+    /// <summary>The ids of an n-gram, -1 past its length.</summary>
+    private static int[] Ids(Ngram<int> ngram) =>
+        [ngram.First, ngram.Length > 1 ? ngram.Second : -1, ngram.Length > 2 ? ngram.Third : -1, ngram.Length > 3 ? ngram.Fourth : -1];
+
+    /// <summary>
+    /// Mean over captions of their tf-idf vectors, the n-grams of each length of norm 1, as CIDEr compares them; of the listed n-grams only.
+    /// </summary>
+    private static Dictionary<int, float> Mean(int[][] captions, Func<Ngram<int>, double> idf, Dictionary<Ngram<int>, int> rowOf)
+    {
+        var mean = new Dictionary<int, float>();
+        Span<double> squares = stackalloc double[Ngram<int>.MaxLength];
+        foreach (int[] caption in captions)
+        {
+            var counts = Ngrams.Count(caption);
+            squares.Clear();
+            foreach (var (ngram, count) in counts)
+                squares[ngram.Length - 1] += Math.Pow(count * idf(ngram), 2);
+            foreach (var (ngram, count) in counts)
+            {
+                double square = squares[ngram.Length - 1];
+                if (square > 0 && rowOf.TryGetValue(ngram, out int row))
+                    mean[row] = mean.GetValueOrDefault(row) + (float)(count * idf(ngram) / Math.Sqrt(square) / captions.Length);
+            }
+        }
+        return mean;
+    }
+
+    private static Tensor Dense(Dictionary<int, float>[] vectors, int columns, Device device)
+    {
+        var values = new float[(long)vectors.Length * columns];
+        for (int i = 0; i < vectors.Length; i++)
+        {
+            foreach (var (row, value) in vectors[i])
+                values[(long)i * columns + row] = value;
+        }
+        return tensor(values, [vectors.Length, columns], device: device);
+    }
+
+    /// <summary>
+    /// The right singular vectors of the largest singular values, (G, R), by subspace iteration (Halko et al. 2011, arXiv:0909.4061). In float64:
+    /// vectors of close values turn with the last digit, which depends on where in memory the numbers lie.
+    /// </summary>
+    private static Tensor Basis(Tensor photos, CancellationToken stop)
+    {
+        const int Iterations = 6, Spare = 32;
+        const double Nothing = 1e-9;                    // of the largest squared value: captions that say no more
+        using var scope = NewDisposeScope();
+        var vectors = photos.to(ScalarType.Float64);
+        int rank = (int)Math.Min(MaxRank, Math.Min(vectors.shape[0], vectors.shape[1]));
+        int width = (int)Math.Min(rank + Spare, Math.Min(vectors.shape[0], vectors.shape[1]));
+        var space = randn([vectors.shape[1], width], ScalarType.Float64, vectors.device);
+        for (int i = 0; i < Iterations; i++)
+        {
+            stop.ThrowIfCancellationRequested();
+            space = linalg.qr(vectors.t().mm(vectors.mm(space))).Q;
+        }
+        var image = vectors.mm(space);
+        var (squares, directions) = linalg.eigh(image.t().mm(image));        // rising
+        rank = (int)Math.Min(rank, squares.gt(squares[width - 1] * Nothing).sum().ToInt64());
+        var basis = space.mm(directions.narrow(1, width - rank, rank).flip(1));
+        // Which way a direction points is chance: here towards its largest value.
+        basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim: true)).sign();
+        return basis.to(ScalarType.Float32).contiguous().MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Channels(FeatureSource features, int photos, CancellationToken stop)
+    {
+        using var scope = NewDisposeScope();
+        return cat([.. Enumerable.Range(0, photos).Chunk(50).Select(rows =>
+        {
+            stop.ThrowIfCancellationRequested();
+            using var some = features.Rows(rows);
+            return ExpectedCider.Channels(some);
+        })]).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,170 @@
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Metrics;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace CaptionService.Captioning.Tests;
+
+/// <summary>What a caption can expect of people's: its arithmetic, its file, and what it does to the order of captions.</summary>
+public sealed class ExpectedCiderTests : IDisposable
+{
+    private const string FileName = ModelBundle.ExpectedCiderFile;
+    private const int Features = 512, Hidden = 6;
+
+    private static readonly Photo[] s_photos = [.. new[] { "cat", "temple", "rocket" }.Select(name => Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name + ".jpg"))))];
+
+    private readonly DisposeScope _scope = NewDisposeScope();
+
+    public void Dispose() => _scope.Dispose();
+
+    /// <summary>Tensors of a file whose space has an axis for each n-gram of some captions.</summary>
+    private static Dictionary<string, Tensor> Tensors(int[][] captions, Func<Ngram<int>, double> idf, int seed = 1)
+    {
+        manual_seed(seed);
+        Ngram<int>[] ngrams = [.. captions.SelectMany(caption => Ngrams.Count(caption).Keys).Distinct()];
+        int count = ngrams.Length;
+        return new()
+        {
+            ["channels.mean"] = rand(Features),
+            ["channels.std"] = rand(Features).add(0.5),
+            ["hidden.weight"] = randn(Hidden, Features).mul(0.1).to(float16),
+            ["hidden.bias"] = randn(Hidden).to(float16),
+            ["output.weight"] = randn(count, Hidden).to(float16),
+            ["output.bias"] = randn(count).to(float16),
+            ["ngrams"] = tensor(ngrams.SelectMany(n => new[] { n.First, n.Length > 1 ? n.Second : -1, n.Length > 2 ? n.Third : -1, n.Length > 3 ? n.Fourth : -1 }).ToArray(), [count, 4]),
+            ["idf"] = tensor(ngrams.Select(n => (float)idf(n)).ToArray()).to(float16),
+            ["vectors"] = eye(count).mul(64).to(int8),
+            ["scales"] = full(count, 1 / 64f).to(float16),
+            ["unlisted_idf"] = tensor([2f]),
+        };
+    }
+
+    private static ExpectedCider Create(Dictionary<string, Tensor> tensors) => ExpectedCider.Create(tensors, SmallBundle.Create("top-down").Options, CPU);
+
+    [Fact]
+    public void It_is_plain_CIDEr_where_the_place_is_that_of_the_references()
+    {
+        // 16 photos, so that every idf, a whole number of ln 2, is given in full by float16 divided by ln 2.
+        int[][][] photos = [[[5, 6, 7, 8, 9], [5, 6, 10]], [[5, 11, 12]], .. Enumerable.Range(0, 14).Select(i => new[] { new[] { 5, 20 + i % 7 } })];
+        var seen = photos.SelectMany(photo => photo.SelectMany(caption => Ngrams.Count(caption).Keys).Distinct()).CountBy(n => n).ToDictionary(n => n.Key, n => n.Value);
+        double Idf(Ngram<int> ngram) => Math.Log(16.0 / seen[ngram]);
+        var tensors = Tensors(photos[0], Idf);
+        using var expected = Create(tensors);
+        // The place of the references of the first photo, axis by axis.
+        Ngram<int>[] ngrams = [.. photos[0].SelectMany(caption => Ngrams.Count(caption).Keys).Distinct()];
+        var place = new float[ngrams.Length];
+        foreach (int[] reference in photos[0])
+        {
+            var counts = Ngrams.Count(reference);
+            foreach (var (ngram, count) in counts)
+            {
+                double norm = Math.Sqrt(counts.Where(n => n.Key.Length == ngram.Length).Sum(n => Math.Pow(n.Value * Idf(n.Key), 2)));
+                place[Array.IndexOf(ngrams, ngram)] += norm == 0 ? 0 : (float)(count * Idf(ngram) / norm / photos[0].Length);
+            }
+        }
+        var cider = new Cider<int>(photos);
+        foreach (int[] caption in new int[][] { [5, 6, 7], [5, 6, 10], [6, 7, 8, 9], [9, 8, 7], [5, 5, 6] })
+        {
+            // Of n-grams that no reference has, it knows less: here none of those captions' norms is changed by them but the last two's.
+            bool known = Ngrams.Count(caption).Keys.All(ngrams.Contains);
+            double plain = cider.PlainScore(caption, photos[0]) / 10, found = expected.Of(place, caption);
+            if (known)
+                Assert.Equal(plain, found, 2e-3);
+            else
+                Assert.InRange(found, plain * 0.5, plain * 2);
+        }
+        Assert.Equal(0, expected.Of(place, [30, 31]));
+        Assert.Equal(0, expected.Of(place, []));
+    }
+
+    [Fact]
+    public void Photos_are_seen_by_their_channels_means_however_bright_they_are()
+    {
+        var tensors = Tensors([[5, 6, 7]], _ => 1);
+        using var expected = Create(tensors);
+        using var places = rand(2, 9, Features);
+        var x = places.mean([1L]).sqrt().sub(tensors["channels.mean"]).div(tensors["channels.std"]);
+        x = x.div(x.norm(1, keepdim: true)).mul(Math.Sqrt(Features));
+        var hidden = nn.functional.gelu(x.mm(tensors["hidden.weight"].to(float32).t()).add(tensors["hidden.bias"].to(float32)));
+        var wanted = hidden.mm(tensors["output.weight"].to(float32).t()).add(tensors["output.bias"].to(float32));
+        float[][] found = expected.Places(places);
+        Assert.Equal(wanted.data<float>().ToArray(), found.SelectMany(v => v), (a, b) => Math.Abs(a - b) < 1e-3);
+        using var means = places.mean([1L]);        // one vector a photo is taken as it is
+        Assert.Equal(found.SelectMany(v => v), expected.Places(means).SelectMany(v => v), (a, b) => Math.Abs(a - b) < 1e-3);
+    }
+
+    [Fact]
+    public void A_bundle_keeps_it_and_captions_are_ranked_by_it()
+    {
+        using var bundle = new SmallBundle("top-down");
+        IReadOnlyList<IReadOnlyList<Caption>> Captions()
+        {
+            using var captioner = Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32);
+            return captioner.Caption(s_photos, [.. s_photos.Select(_ => new CaptionOptions { Count = 10 })]).Photos;
+        }
+        var before = Captions();
+        // The last caption of the first photo is what people are expected to say, and nothing else. It was cut, and what ended goes before.
+        var last = before[0][^1];
+        bool Cut(Caption caption) => caption.Words.Count == new CaptionOptions().MaxLength;
+        Assert.NotSame(before[0].First(Cut), last);
+        int[] words = SmallBundle.Words.Encode([.. last.Words.Select(word => word.Text.ToLowerInvariant())]);
+        var tensors = Tensors([words], _ => 1);
+        tensors["output.weight"] = tensors["output.weight"].mul(0);
+        tensors["output.bias"] = ones_like(tensors["output.bias"]);
+        using (var expected = Create(tensors))
+        {
+            var card = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, expected, null, "Too few photos.");
+            Assert.Equal(ModelBundle.FileSha256(bundle.File(FileName)), card.Files[FileName]);
+        }
+        var after = Captions();
+        Assert.Equal(last.Text, after[0].First(Cut).Text);
+        Assert.Equal(before[0].Select(c => c.Text).Order(), after[0].Select(c => c.Text).Order());
+
+        // Fitted again without, it is gone; a changed one is refused before it is read.
+        byte[] bytes = File.ReadAllBytes(bundle.File(FileName));
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(bundle.File(FileName), bytes);
+        Assert.Contains("was changed", Assert.Throws<ModelBundleException>(() => Captions()).Message);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(bundle.File(FileName), bytes);
+        Assert.DoesNotContain(FileName, ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.").Files.Keys);
+        Assert.Equal(before[0].Select(c => c.Text), Captions()[0].Select(c => c.Text));
+
+        
+    }
+
+    [Theory]
+    [InlineData("missing", "idf is missing")]
+    [InlineData("unknown", "photos is unknown")]
+    [InlineData("shape", "scales must be Float16 of shape [10]")]
+    [InlineData("features", "channels.mean must be Float32 of shape [512]")]
+    [InlineData("type", "vectors must be Int8")]
+    [InlineData("number", "output.bias has values that are not numbers")]
+    [InlineData("deviation", "channels.std must be above 0")]
+    [InlineData("word", "row 2 of ngrams")]
+    [InlineData("hole", "row 0 of ngrams")]
+    [InlineData("twice", "row 1 of ngrams")]
+    [InlineData("vector", "must have two dimensions")]
+    public void What_does_not_fit_is_refused(string fault, string message)
+    {
+        var tensors = Tensors([[5, 6, 7, 8]], _ => 1);      // 4 + 3 + 2 + 1 n-grams
+        switch (fault)
+        {
+            case "missing": tensors.Remove("idf"); break;
+            case "unknown": tensors["photos"] = zeros(1); break;
+            case "shape": tensors["scales"] = zeros(9, float16); break;
+            case "features": tensors["channels.mean"] = zeros(4096); break;
+            case "type": tensors["vectors"] = tensors["vectors"].to(float32); break;
+            case "number": tensors["output.bias"][3] = tensor(float.NaN).to(float16); break;
+            case "deviation": tensors["channels.std"][3] = tensor(0f); break;
+            case "word": tensors["ngrams"][2, 0] = tensor(SmallBundle.Words.Count); break;
+            case "hole": tensors["ngrams"][0, 2] = tensor(5); break;
+            case "twice": tensors["ngrams"][1] = tensors["ngrams"][0].clone(); break;
+            case "vector": tensors["vectors"] = zeros(10, int8); break;
+        }
+        var refused = Assert.Throws<ModelBundleException>(() => Create(tensors));
+        Assert.Contains(message, refused.Message);
+        Assert.Contains(FileName, refused.Message);
+    }
+}
