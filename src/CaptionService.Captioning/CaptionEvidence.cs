@@ -14,7 +14,7 @@ public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnly
         new("words", "Number of words (in Chinese and Japanese, characters).", (found, rank) => found[rank].Words.Length),
         new("wordsSquared", "Its square: captions of unusual length, short or long, are less often right.", (found, rank) => Math.Pow(found[rank].Words.Length, 2)),
         new("rarity", "Mean logarithm of the words' lines in vocabulary.txt, which the trainer orders by frequency.", (found, rank) => found[rank].Words.Average(word => Math.Log(word + 1))),
-        new("expectedCider", "CIDEr that the caption can expect of people's, by what the photo shows; 0 in a model that expects nothing.", (found, rank) => found[rank].Expected),
+        new("expectedCider", "Root of the CIDEr that the caption can expect of people's, by what the photo shows; 0 in a model that expects nothing.", (found, rank) => Math.Sqrt(Math.Max(0, found[rank].Expected))),
         new("spread", "Entropy of the photo's hypotheses, their probabilities normalised: how undecided the search was.", (found, _) => Spread(found)),
     ];
 

@@ -5,13 +5,14 @@ namespace CaptionService.Captioning;
 /// <summary>
 /// Ranks the hypotheses of a photo by what they have in common with the others, the likelier ones counting for more: minimum
 /// Bayes risk decoding (Kumar and Byrne 2004; for captions Devlin et al. 2015, arXiv:1505.04467). The likeliest sentence is
-/// often one that fits every photo; the one that most others resemble is about this photo.
+/// often one that fits every photo; the one that most others resemble is about this photo. So is one that resembles what people
+/// can be expected to say of it (<see cref="ExpectedCider"/>), where the model knows that.
 /// </summary>
 /// <remarks>
 /// With weight w = √p of each hypothesis, its own times 0.3, the agreement of a is the weighted mean of its similarity to all; similarity is the mean
-/// over n = 1 to 4 of the share of common n-grams (Dice). Where the best hypothesis' mean log-probability, over its words and end, is -0.4 or more,
+/// over n = 1 to 4 of the share of common n-grams (Dice). To the agreement is added ten times what it can expect, a smaller number by as much. Where the best hypothesis' mean log-probability, over its words and end, is -0.4 or more,
 /// the model is sure of what to say, as of photos it knows by heart; there its own order stays, since most others are blends of what it knows.
-/// The three constants were chosen on the development splits of three languages.
+/// The four constants were chosen on the development splits of three languages.
 /// </remarks>
 internal static class Consensus
 {

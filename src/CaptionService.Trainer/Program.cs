@@ -20,7 +20,7 @@ public static class Program
             --count: also how so many captions of a photo differ; --diversity: searched in as many groups.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
         CaptionService.Trainer calibrate MODEL JOB.json [--out FOLDER] [--svg FILE]
-            Fits the confidence of a model bundle's captions to the development split that the job file names, and saves the bundle again.
+            Fits the ranking of a model bundle's captions to the training split that the job file names, their confidence to the development split, and saves the bundle again.
             --out: into another folder. --svg: also draws the reliability diagram.
         CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
             Looks through a data set in its canonical form and writes FOLDER/report.json.

@@ -130,8 +130,6 @@ public sealed class ExpectedCiderTests : IDisposable
         File.WriteAllBytes(bundle.File(FileName), bytes);
         Assert.DoesNotContain(FileName, ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.").Files.Keys);
         Assert.Equal(before[0].Select(c => c.Text), Captions()[0].Select(c => c.Text));
-
-        
     }
 
     [Theory]

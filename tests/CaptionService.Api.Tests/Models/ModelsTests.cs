@@ -141,6 +141,19 @@ public abstract class ModelsTests(ModelService service)
     }
 
     [Fact]
+    public async Task A_shipped_model_is_downloaded_and_uploaded_with_what_ranks_its_captions()
+    {
+        await Reset();
+        byte[] zip = await service.Client.GetByteArrayAsync("/models/flickr8k-zh/versions/2/download", Service.Cancellation);
+        using var archive = new ZipArchive(new MemoryStream(zip));
+        Assert.Contains(archive.Entries, entry => entry.Name == "expected-cider.safetensors");
+        Answer added = await service.Upload(zip);
+        Assert.True(added.Status == 201, added.Body.ToJsonString());
+        Answer captions = await service.Caption($"?model=flickr8k-zh@{added.Body["version"]}&count=5"), shipped = await service.Caption("?model=flickr8k-zh@2&count=5");
+        Assert.Equal(shipped.Body["results"]![0]!["captions"]!.ToJsonString(), captions.Body["results"]![0]!["captions"]!.ToJsonString());
+    }
+
+    [Fact]
     public async Task A_calibrated_model_gives_confidences_and_shows_what_they_are_worth_and_another_says_why_not()
     {
         await Reset();
