@@ -28,7 +28,8 @@ internal static class ExpectedCiderFit
     /// <param name="seed">Of the network's first weights and the order of photos: the same gives the same but for last digits.</param>
     /// <param name="progress">Told of each step.</param>
     /// <param name="stop">Ends it.</param>
-    public static ExpectedCider Fit(int[][][] captions, IReadOnlyList<FeatureSource> views, DecoderOptions decoder, long seed, Progress progress, CancellationToken stop)
+    /// <returns>null where no n-gram tells photos apart.</returns>
+    public static ExpectedCider? Fit(int[][][] captions, IReadOnlyList<FeatureSource> views, DecoderOptions decoder, long seed, Progress progress, CancellationToken stop)
     {
         using var scope = NewDisposeScope();
         manual_seed(seed);
@@ -43,9 +44,11 @@ internal static class ExpectedCiderFit
         }
         Ngram<int>[] listed =
         [
-            .. photosWith.Where(n => n.Value >= MinPhotosOfNgram && Ids(n.Key).All(id => id != Vocabulary.Unknown)).OrderByDescending(n => n.Value)
+            .. photosWith.Where(n => n.Value >= MinPhotosOfNgram && n.Value < captions.Length && Ids(n.Key).All(id => id != Vocabulary.Unknown)).OrderByDescending(n => n.Value)
                 .ThenBy(n => n.Key.First).ThenBy(n => n.Key.Second).ThenBy(n => n.Key.Third).ThenBy(n => n.Key.Fourth).ThenBy(n => n.Key.Length).Take(MaxNgrams).Select(n => n.Key),
         ];
+        if (listed.Length == 0)
+            return null;
         var rowOf = listed.Select((ngram, row) => (ngram, row)).ToDictionary(n => n.ngram, n => n.row);
         double Idf(int photos) => Math.Log((double)captions.Length / photos);
         var vectors = Array.ConvertAll(captions, photo => Mean(photo, ngram => Idf(photosWith[ngram]), rowOf));

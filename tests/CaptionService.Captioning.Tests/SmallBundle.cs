@@ -41,6 +41,29 @@ internal sealed class SmallBundle : IDisposable
     /// <summary>Saves it with a calibration; of photos all that matter is that none is unfamiliar.</summary>
     public ModelCard Calibrate(Calibration? calibration = null) => ModelBundle.SaveCalibrated(Folder, Folder, null, calibration ?? Calibration(), null);
 
+    /// <summary>Saves it expecting people to say one word of every photo.</summary>
+    public ModelCard Expect(string word)
+    {
+        using var scope = NewDisposeScope();
+        string path = Path.Combine(_parent, "expected");
+        Safetensors.Save(path, new Dictionary<string, Tensor>
+        {
+            ["channels.mean"] = zeros(512),
+            ["channels.std"] = ones(512),
+            ["hidden.weight"] = zeros(1, 512, float16),
+            ["hidden.bias"] = zeros(1, float16),
+            ["output.weight"] = zeros(1, 1, float16),
+            ["output.bias"] = ones(1, float16),
+            ["ngrams"] = tensor(new[] { Words.Encode([word])[0], -1, -1, -1 }, [1, 4]),
+            ["idf"] = ones(1, float16),
+            ["vectors"] = ones(1, 1, int8),
+            ["scales"] = ones(1, float16),
+            ["unlisted_idf"] = ones(1),
+        });
+        using var expected = ExpectedCider.Load(path, Decoder.Options, CPU);
+        return ModelBundle.SaveCalibrated(Folder, Folder, expected, null, "Too few photos.");
+    }
+
     /// <summary>A calibration with round numbers.</summary>
     public static Calibration Calibration(double farthest = 1e6)
     {

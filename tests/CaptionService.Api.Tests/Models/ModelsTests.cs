@@ -141,16 +141,24 @@ public abstract class ModelsTests(ModelService service)
     }
 
     [Fact]
-    public async Task A_shipped_model_is_downloaded_and_uploaded_with_what_ranks_its_captions()
+    public async Task A_model_that_ranks_by_what_it_expects_is_uploaded_and_downloaded_with_that()
     {
         await Reset();
-        byte[] zip = await service.Client.GetByteArrayAsync("/models/flickr8k-zh/versions/2/download", Service.Cancellation);
-        using var archive = new ZipArchive(new MemoryStream(zip));
-        Assert.Contains(archive.Entries, entry => entry.Name == "expected-cider.safetensors");
-        Answer added = await service.Upload(zip);
+        using var bundle = new SmallBundle("top-down", 22);
+        bundle.Expect("dog");
+        (string Name, byte[] Bytes)[] files = [.. Directory.GetFiles(bundle.Folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file)))];
+        Assert.Contains(files, file => file.Name == "expected-cider.safetensors");
+        Answer added = await service.Upload(ModelService.Zip(files));
         Assert.True(added.Status == 201, added.Body.ToJsonString());
-        Answer captions = await service.Caption($"?model=flickr8k-zh@{added.Body["version"]}&count=5"), shipped = await service.Caption("?model=flickr8k-zh@2&count=5");
-        Assert.Equal(shipped.Body["results"]![0]!["captions"]!.ToJsonString(), captions.Body["results"]![0]!["captions"]!.ToJsonString());
+        int version = (int)added.Body["version"]!;
+
+        Assert.Equal($"small@{version}", ModelService.MadeBy(await service.Caption($"?model=small@{version}")));
+        using var zip = new ZipArchive(await service.Client.GetStreamAsync($"/models/small/versions/{version}/download", Service.Cancellation));
+        Assert.Equal(files.Select(file => file.Name).Order(), zip.Entries.Select(entry => entry.Name).Order());
+
+        Answer refused = await service.Upload(ModelService.Zip(files.Where(file => file.Name != "expected-cider.safetensors")));
+        refused.IsProblem(422, "model_refused");
+        Assert.Contains("expected-cider.safetensors", (string?)refused.Body["detail"], StringComparison.Ordinal);
     }
 
     [Fact]
