@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Metrics;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning;
@@ -84,7 +85,7 @@ public sealed class ExpectedCider : IDisposable
             if (tensors[name].is_floating_point() && !tensors[name].to(ScalarType.Float32).isfinite().all().item<bool>())
                 throw Refused($"{name} has values that are not numbers");
         }
-        if (!tensors["channels.std"].gt(0).all().item<bool>())
+        if (!(tensors["channels.std"].min().item<float>() > 0))
             throw Refused("channels.std must be above 0");
         var rows = new Dictionary<Ngram<int>, int>((int)ngrams);
         int[][] ids = [.. tensors["ngrams"].data<int>().ToArray().Chunk(Ngram<int>.MaxLength)];
@@ -106,14 +107,15 @@ public sealed class ExpectedCider : IDisposable
     {
         using var scope = NewDisposeScope();
         var means = features.dim() == 3 ? features.mean([1], type: ScalarType.Float32) : features.to(ScalarType.Float32);
-        return means.clamp_min(0).sqrt().MoveToOuterDisposeScope();
+        return means.relu().sqrt().MoveToOuterDisposeScope();
     }
 
     /// <summary>Of <see cref="Channels"/>, what the network sees: in deviations from the mean of training photos, of the same length for every photo.</summary>
     internal static Tensor Standard(Tensor channels, Tensor mean, Tensor std)
     {
         using var scope = NewDisposeScope();
-        return nn.functional.normalize(channels.sub(mean).div(std)).mul(Math.Sqrt(channels.shape[1])).MoveToOuterDisposeScope();
+        using Scalar length = Math.Sqrt(channels.shape[1]);         // an implicit one could be finalised while it is used
+        return nn.functional.normalize(channels.sub(mean).div(std)).mul(length).MoveToOuterDisposeScope();
     }
 
     /// <summary>Where people's captions of photos are expected.</summary>

@@ -61,12 +61,14 @@ internal static class ExpectedCiderFit
             using var dense = Dense(some, listed.Length, device);
             return dense.mm(basis);
         })]);
-        double size = places.pow(2).sum(1).mean().sqrt().ToDouble();
-        places /= size;
+        double size = places.norm(1).norm().ToDouble() / Math.Sqrt(captions.Length);
+        // Scalars made implicitly could be finalised while they are used.
+        using Scalar scale = size, inverse = 1 / size, share = size / Networks, little = 1e-3, least = 1e-6, levels = 127, lowest = -127;
+        places = places.mul(inverse);
 
         // 3. The network.
         Tensor[] seen = [.. views.Select(view => Channels(view, captions.Length, stop).to(device))];
-        var (mean, std) = (seen[0].mean([0L]), seen[0].std(0).add(1e-3));
+        var (mean, std) = (seen[0].mean([0L]), seen[0].std(0).add(little));
         for (int i = 0; i < seen.Length; i++)
             seen[i] = ExpectedCider.Standard(seen[i], mean, std);
         int perEpoch = (captions.Length + Batch - 1) / Batch, steps = Math.Min(Epochs * perEpoch, MaxSteps);
@@ -75,7 +77,7 @@ internal static class ExpectedCiderFit
         var layers = Enumerable.Range(0, Networks).Select(_ => Train(seen, places, steps, progress, stop)).ToArray();
 
         using var noGrad = no_grad();
-        var scales = basis.abs().amax([1L]).clamp_min(1e-6).div(127).to(ScalarType.Float16);
+        var scales = basis.abs().amax([1L]).clamp_min(least).div(levels).to(ScalarType.Float16);
         Tensor Half(Tensor tensor) => tensor.to(ScalarType.Float16).cpu();
         return ExpectedCider.Create(new Dictionary<string, Tensor>
         {
@@ -83,11 +85,11 @@ internal static class ExpectedCiderFit
             ["channels.std"] = std.cpu(),
             ["hidden.weight"] = Half(cat([.. layers.Select(l => l.Hidden.weight!)])),
             ["hidden.bias"] = Half(cat([.. layers.Select(l => l.Hidden.bias!)])),
-            ["output.weight"] = Half(cat([.. layers.Select(l => l.Output.weight!)], 1) * (size / Networks)),
-            ["output.bias"] = Half(stack([.. layers.Select(l => l.Output.bias!)]).mean([0L]) * size),
+            ["output.weight"] = Half(cat([.. layers.Select(l => l.Output.weight!)], 1).mul(share)),
+            ["output.bias"] = Half(stack([.. layers.Select(l => l.Output.bias!)]).mean([0L]).mul(scale)),
             ["ngrams"] = tensor(listed.SelectMany(Ids).ToArray(), [listed.Length, Ngram<int>.MaxLength]),
             ["idf"] = Half(tensor(listed.Select(ngram => (float)Idf(photosWith[ngram])).ToArray())),
-            ["vectors"] = basis.div(scales.to(ScalarType.Float32).unsqueeze(1)).round().clamp(-127, 127).to(ScalarType.Int8).cpu(),
+            ["vectors"] = basis.div(scales.to(ScalarType.Float32).unsqueeze(1)).round().clamp(lowest, levels).to(ScalarType.Int8).cpu(),
             ["scales"] = scales.cpu(),
             ["unlisted_idf"] = tensor(new[] { (float)Idf(1) }),
         }, decoder, device);
@@ -97,7 +99,7 @@ internal static class ExpectedCiderFit
     private static (Linear Hidden, Linear Output) Train(Tensor[] seen, Tensor places, int steps, Progress progress, CancellationToken stop)
     {
         var (hidden, output) = (nn.Linear(seen[0].shape[1], Hidden, device: places.device), nn.Linear(Hidden, places.shape[1], device: places.device));
-        using var adam = optim.AdamW(hidden.parameters().Concat(output.parameters()), LearningRate);
+        using var adam = new Adam(new[] { (nameof(hidden), hidden), (nameof(output), output) }.SelectMany(l => l.Item2.named_parameters().Select(p => ($"{l.Item1}.{p.name}", p.parameter))), 0.9, 0.999, average: 0);
         int photos = (int)places.shape[0], perEpoch = (photos + Batch - 1) / Batch;
         Tensor? order = null;
         for (int step = 0; step < steps; step++)
@@ -106,14 +108,11 @@ internal static class ExpectedCiderFit
             if (step % perEpoch == 0)
                 order = randperm(photos, device: places.device);
             using var scope = NewDisposeScope();
-            foreach (var group in adam.ParamGroups)
-                group.LearningRate = LearningRate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
             int first = step % perEpoch * Batch;
             var rows = order!.narrow(0, first, Math.Min(Batch, photos - first));
-            adam.zero_grad();
             var guess = output.forward(nn.functional.dropout(nn.functional.gelu(hidden.forward(seen[step % seen.Length].index_select(0, rows))), Dropout));
-            (guess - places.index_select(0, rows)).pow(2).sum(1).mean().backward();
-            adam.step();
+            nn.functional.mse_loss(guess, places.index_select(0, rows), nn.Reduction.Sum).backward();
+            adam.Step(LearningRate * 0.5 * (1 + Math.Cos(Math.PI * step / steps)), maxNorm: double.PositiveInfinity);
             progress.Advance(1);
         }
         return (hidden, output);
@@ -177,7 +176,8 @@ internal static class ExpectedCiderFit
         }
         var image = vectors.mm(space);
         var (squares, directions) = linalg.eigh(image.t().mm(image));        // rising
-        rank = (int)Math.Min(rank, squares.gt(squares[width - 1] * Nothing).sum().ToInt64());
+        double[] values = squares.data<double>().ToArray();
+        rank = Math.Min(rank, values.Count(value => value > values[^1] * Nothing));
         var basis = space.mm(directions.narrow(1, width - rank, rank).flip(1));
         // Which way a direction points is chance: here towards its largest value.
         basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim: true)).sign();
