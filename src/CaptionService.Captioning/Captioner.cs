@@ -287,14 +287,13 @@ public sealed class Captioner : IDisposable
             LengthNormalization = options.LengthNormalization,
         }).Diverse(options.Diversity);
         using var state = _decoder.Start(features);
-        float[][]? places = _expected?.Places(features);
         var attention = options.Attention && Model.Decoder.Attends ? new List<float[]>() : null;     // by step, (n·b, 196) flat
         var found = BeamSearch.Search((int)features.shape[0], search, (words, photos, parents) =>
         {
             var logP = state.Step(words, photos, parents);
             attention?.Add(state.Attention!.cpu().data<float>().ToArray());
             return logP;
-        }, _device, places is null ? null : (photo, words) => _expected!.Of(places[photo], words));
+        }, _device, _expected?.Search(features));
         double[][]? photos = _calibration is null ? null : Familiarity.LogMeans(features);
         return [.. found.Select((list, photo) =>
         {

@@ -130,6 +130,15 @@ public sealed class ExpectedCider : IDisposable
         return [.. nn.functional.linear(hidden, _network["output.weight"], _network["output.bias"]).cpu().contiguous().data<float>().ToArray().Chunk(_rank)];
     }
 
+    /// <summary>What captions of photos can expect, for a search of them.</summary>
+    /// <param name="features">As of <see cref="Places"/>; seen at once and not kept.</param>
+    /// <returns>Of a photo, by its row, and a caption, as ids, what <see cref="Of"/> says.</returns>
+    public Func<int, int[], double> Search(Tensor features)
+    {
+        float[][] places = Places(features);
+        return (photo, words) => Of(places[photo], words);
+    }
+
     /// <summary>What a caption can expect: CIDEr divided by 10, without its clipping and its penalty for length; at most about 1.</summary>
     /// <param name="place">The photo's, of <see cref="Places"/>.</param>
     /// <param name="words">The caption, as ids.</param>

@@ -59,8 +59,7 @@ public abstract class FeatureSource : IDisposable
         using var features = Rows(rows);
         using var onDevice = features.to(TorchRuntime.Device);
         using var state = decoder.Start(onDevice);
-        float[][]? places = expected?.Places(onDevice);
-        return BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device, places is null ? null : (photo, words) => expected!.Of(places[photo], words));
+        return BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device, expected?.Search(onDevice));
     }
 
     /// <inheritdoc/>
