@@ -79,7 +79,7 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
     [Fact]
     public void A_run_keeps_what_ranks_better_and_the_verb_learns_the_same_again()
     {
-        // A decoder of one epoch says the right colour of the wrong animal; from too few photos nothing is learnt.
+        // A decoder of few epochs mixes up colours and animals; from too few photos nothing is learnt.
         foreach (int train in new[] { 600, ExpectedCiderFit.MinPhotos - 1 })
         {
             using var job = new JobFolder(features.Folder, JobFolder.Small with { Architecture = "show-and-tell", BatchPhotos = 10, Epochs = 8, LearningRate = 0.01 });
