@@ -51,8 +51,8 @@ public sealed record BeamSearchOptions
     /// (Hamming diversity). It steers the choice only; hypotheses keep their true probabilities.</summary>
     public double Diversity { get; init; }
 
-    /// <summary>Whether the hypotheses of a photo are ranked by what they have in common with each other and with what people are expected
-    /// to say, not by their scores; then all of the width are searched, whatever <see cref="Count"/>. With one group only.</summary>
+    /// <summary>Whether the hypotheses of a photo are searched for and ranked with what people are expected to say, where that is known, and ranked by
+    /// what they have in common with each other, not by their scores; then all of the width are searched, whatever <see cref="Count"/>. With one group only.</summary>
     public bool Consensus { get; init; }
 
     /// <summary>The search's defaults for a language: ranked by consensus, no pair of words twice, no word
@@ -83,7 +83,7 @@ public sealed record BeamSearchOptions
 /// <param name="Words">Ids of the words, without start and end; never empty.</param>
 /// <param name="WordLogProbabilities">Natural logarithm of each word's probability given those before it.</param>
 /// <param name="LogProbability">Their sum and, when ended, that of the end.</param>
-/// <param name="Score">What the search compares hypotheses by: log p / length^a.</param>
+/// <param name="Score">log p / length^a: what the search compares hypotheses by, where nothing is expected.</param>
 /// <param name="Ended">Whether the decoder ended it; if not, it was cut at the greatest length.</param>
 /// <param name="Rows">For each word the row, photo · b + beam, of the step's (n, b) arguments whose output produced it: where a caller that keeps each step's attention finds the word's.</param>
 public sealed record Hypothesis(int[] Words, float[] WordLogProbabilities, double LogProbability, double Score, bool Ended, int[] Rows)
@@ -105,6 +105,9 @@ public sealed record Hypothesis(int[] Words, float[] WordLogProbabilities, doubl
 /// enter its best <see cref="BeamSearchOptions.Count"/> ended hypotheses: log-probabilities only fall, so a beam's
 /// score never exceeds log p / (maximum length + 1)^a. Groups are such searches of width / groups beams each, one after the
 /// other at every step; an end that a group before has found already is passed over.
+/// Where it is known which pairs of words to expect, beams are compared by log p and the sum of their pairs' favours (as Fang et al. 2015,
+/// arXiv:1411.4952, did with the words of a photo): what is found is what is said of this photo rather than of any. Since that sum may
+/// grow, such a search can stop a little early; the probabilities it returns are the decoder's.
 /// </remarks>
 public static class BeamSearch
 {
@@ -113,14 +116,14 @@ public static class BeamSearch
     /// <param name="options">How to search; one for the whole batch.</param>
     /// <param name="step">The decoder, which keeps its own state and reorders it as told.</param>
     /// <param name="device">Where the tensors given to <paramref name="step"/> are made.</param>
-    /// <param name="expected">What a photo's words can expect (<see cref="Hypothesis.Expected"/>); null: nothing is known.</param>
+    /// <param name="expectation">What the photos' captions can expect, for a search with <see cref="BeamSearchOptions.Consensus"/> and for <see cref="Hypothesis.Expected"/>; null: nothing is known.</param>
     /// <returns>
     /// For each photo up to <see cref="BeamSearchOptions.Count"/> hypotheses, best first: ended ones, then, where too
     /// few ended, the best of those that did not; of several groups the best of each first. Fewer only when the vocabulary
     /// or what is forbidden leaves no more, or groups were cut in the same words.
     /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
-    public static IReadOnlyList<Hypothesis>[] Search(int photos, BeamSearchOptions options, DecodeStep step, Device device, Func<int, int[], double>? expected = null)
+    public static IReadOnlyList<Hypothesis>[] Search(int photos, BeamSearchOptions options, DecodeStep step, Device device, Expectation? expectation = null)
     {
         ArgumentNullException.ThrowIfNull(step);
         Check(photos, options);
@@ -129,8 +132,12 @@ public static class BeamSearch
             options = options with { Count = width };
         HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins];
         var all = new PhotoBeams[photos];
+        bool led = options.Consensus && expectation is not null;
         for (int i = 0; i < photos; i++)
-            all[i] = new PhotoBeams(options, neverLast, joins);
+        {
+            int photo = i;
+            all[i] = new PhotoBeams(options, neverLast, joins, led ? word => expectation!.Pairs(photo, word) : null, led ? expectation!.PairCost : 0);
+        }
 
         // One entry a beam of a photo in the batch, (n, b): the last word, the beam it continues, log p so far.
         PhotoBeams[] batch = all;
@@ -140,6 +147,7 @@ public static class BeamSearch
         long[]? parents = null, remaining = null;
         var totals = new float[photos];
         var blocked = new List<long>();
+        var favoured = new List<(long Column, float Value)>();
 
         using var noGrad = no_grad();
         for (int length = 0; batch.Length > 0; length++)
@@ -159,7 +167,7 @@ public static class BeamSearch
                 Vocabulary.Pad, Vocabulary.Start, Vocabulary.Unknown, length < options.MinLength ? Vocabulary.End : Vocabulary.Pad,
                 .. options.Forbidden, .. length == options.MaxLength - 1 ? options.NeverLast : [],
             ];
-            double[] best = Best(logProbabilities, totals, columns, blocked, groups, candidates); // (2, n, groups, candidates)
+            double[] best = Best(logProbabilities, totals, columns, blocked, favoured, groups, candidates); // (2, n, groups, candidates)
 
             var stay = new List<int>(n);
             int each = groups * candidates;
@@ -179,27 +187,28 @@ public static class BeamSearch
             parents = new long[stay.Count * beams];
             totals = new float[stay.Count * beams];
             blocked.Clear();
+            favoured.Clear();
             var next = new PhotoBeams[stay.Count];
             for (int i = 0; i < next.Length; i++)
             {
                 next[i] = batch[stay[i]];
                 if (remaining is not null)
                     remaining[i] = stay[i];
-                next[i].Fill(i * beams, words, parents, totals, vocabulary, blocked);
+                next[i].Fill(i * beams, words, parents, totals, vocabulary, blocked, favoured);
             }
             batch = next;
         }
         return [.. all.Select((beams, photo) =>
         {
             var found = beams.Ranked();
-            if (expected is not null)
-                found = found.ConvertAll(hypothesis => hypothesis with { Expected = expected(photo, hypothesis.Words) });
-            return options.Consensus ? Consensus.Rank(found, count) : found;
+            if (expectation is not null)
+                found = found.ConvertAll(hypothesis => hypothesis with { Expected = expectation.Of(photo, hypothesis.Words) });
+            return options.Consensus ? Consensus.Rank(found, count, expectation?.Ranking ?? default) : found;
         })];
     }
 
-    /// <summary>The best continuations of each group's beams: their log p, then beam in the group · V + word, as one (2, n, groups, count) array.</summary>
-    private static double[] Best(Tensor logProbabilities, float[] totals, long[] columns, List<long> blocked, int groups, int count)
+    /// <summary>The best continuations of each group's beams: their log p, with what they are favoured by, then beam in the group · V + word, as one (2, n, groups, count) array.</summary>
+    private static double[] Best(Tensor logProbabilities, float[] totals, long[] columns, List<long> blocked, List<(long Column, float Value)> favoured, int groups, int count)
     {
         using DisposeScope scope = NewDisposeScope();
         // Implicit conversions to Scalar would leave native objects to the finalizer.
@@ -208,6 +217,8 @@ public static class BeamSearch
         Device device = logProbabilities.device;
 
         Tensor sums = logProbabilities.add(tensor(totals, [n, beams, 1], device: device), one); // (n, b, V)
+        if (favoured.Count > 0)
+            sums.view(-1).index_add_(0, tensor(favoured.ConvertAll(f => f.Column).ToArray(), device: device), tensor(favoured.ConvertAll(f => f.Value).ToArray(), device: device), one);
         sums.index_fill_(2, tensor(columns, device: device), never);
         if (blocked.Count > 0)
             sums.view(-1).index_fill_(0, tensor(blocked.ToArray(), device: device), never);

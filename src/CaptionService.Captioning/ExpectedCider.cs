@@ -13,22 +13,31 @@ namespace CaptionService.Captioning;
 /// <remarks>
 /// Captions were ranked so with those of the most similar photos (Devlin et al. 2015, arXiv:1505.04467) and with a network that compares
 /// photo and caption (DMSM, Fang et al. 2015, arXiv:1411.4952). The decoder asks which word comes next; this asks whether the sentence as a
-/// whole is about the photo. It holds no photo and no caption. Immutable; for one thread at a time on a GPU.
+/// whole is about the photo, and its pairs of words already lead the search there. It holds no photo and no caption. For one thread at a time.
 /// </remarks>
 public sealed class ExpectedCider : IDisposable
 {
     /// <summary>The tensors of the file: a photo's channels are compared by <c>channels.mean</c> and <c>channels.std</c> (F), the network is <c>hidden</c> (H, F) and <c>output</c>
     /// (R, H) with their biases; <c>ngrams</c> (G, 4) int32 are ids of words, -1 past the length, with their <c>idf</c> (G), and lie at <c>vectors</c> (G, R) int8 times
-    /// <c>scales</c> (G); <c>unlisted_idf</c> (1) stands for that of all others.</summary>
-    private static readonly string[] s_names = ["channels.mean", "channels.std", "hidden.weight", "hidden.bias", "output.weight", "output.bias", "ngrams", "idf", "vectors", "scales", "unlisted_idf"];
+    /// <c>scales</c> (G); <c>unlisted_idf</c> (1) stands for that of all others; <c>ranking</c> (2), which older files lack, are the <see cref="RankingWeights"/>.</summary>
+    private static readonly string[] s_names = ["channels.mean", "channels.std", "hidden.weight", "hidden.bias", "output.weight", "output.bias", "ngrams", "idf", "vectors", "scales", "unlisted_idf", Weights];
+
+    private const string Weights = "ranking";
+
+    // Chosen on the development splits of three languages: how much pairs of words lead the search, and what a pair costs, as a share of the square of its idf.
+    private const double Lead = 2.5, Surprise = 0.006;
 
     private readonly IReadOnlyDictionary<string, Tensor> _stored;
     private readonly Dictionary<string, Tensor> _network;       // float32, on the device
     private readonly Dictionary<Ngram<int>, int> _rows;
+    private readonly Dictionary<int, (int Word, int Row)[]> _pairs;         // by the first word
     private readonly float[] _idf, _scales;
     private readonly sbyte[] _vectors;
     private readonly float _unlisted;
     private readonly int _rank;
+
+    /// <summary>What counts in the order of captions; fitted on development photos.</summary>
+    public RankingWeights Ranking { get; internal set; }
 
     // Takes the tensors; they are checked.
     private ExpectedCider(IReadOnlyDictionary<string, Tensor> stored, Dictionary<Ngram<int>, int> rows, Device device)
@@ -38,6 +47,8 @@ public sealed class ExpectedCider : IDisposable
         _idf = Floats("idf");
         _scales = Floats("scales");
         _unlisted = Floats("unlisted_idf")[0];
+        Ranking = Floats(Weights) is [var weight, var cost] ? new RankingWeights(weight, cost) : default;
+        _pairs = rows.Where(n => n.Key.Length == 2).GroupBy(n => n.Key.First).ToDictionary(n => n.Key, n => n.Select(pair => (pair.Key.Second, pair.Value)).ToArray());
         _vectors = stored["vectors"].data<sbyte>().ToArray();
         foreach (var tensor in stored.Values.Concat(_network.Values))
             tensor.DetachFromDisposeScope();
@@ -67,6 +78,8 @@ public sealed class ExpectedCider : IDisposable
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
+        if (!tensors.ContainsKey(Weights))
+            tensors = new Dictionary<string, Tensor>(tensors) { [Weights] = tensor([10f, 0f]) };
         string[] difference = [.. s_names.Except(tensors.Keys).Select(name => name + " is missing"), .. tensors.Keys.Except(s_names).Select(name => name + " is unknown")];
         if (difference.Length > 0)
             throw Refused(string.Join(", ", difference));
@@ -76,7 +89,7 @@ public sealed class ExpectedCider : IDisposable
         (long[] Shape, ScalarType Type)[] expected =
         [
             ([features], ScalarType.Float32), ([features], ScalarType.Float32), ([hidden, features], ScalarType.Float16), ([hidden], ScalarType.Float16), ([rank, hidden], ScalarType.Float16), ([rank], ScalarType.Float16),
-            ([ngrams, Ngram<int>.MaxLength], ScalarType.Int32), ([ngrams], ScalarType.Float16), ([ngrams, rank], ScalarType.Int8), ([ngrams], ScalarType.Float16), ([1], ScalarType.Float32),
+            ([ngrams, Ngram<int>.MaxLength], ScalarType.Int32), ([ngrams], ScalarType.Float16), ([ngrams, rank], ScalarType.Int8), ([ngrams], ScalarType.Float16), ([1], ScalarType.Float32), ([2], ScalarType.Float32),
         ];
         foreach (var (name, (shape, type)) in s_names.Zip(expected))
         {
@@ -87,6 +100,8 @@ public sealed class ExpectedCider : IDisposable
         }
         if (!(tensors["channels.std"].min().item<float>() > 0))
             throw Refused("channels.std must be above 0");
+        if (!(tensors[Weights].min().item<float>() >= 0))
+            throw Refused($"{Weights} must be 0 or more");
         var rows = new Dictionary<Ngram<int>, int>((int)ngrams);
         int[][] ids = [.. tensors["ngrams"].data<int>().ToArray().Chunk(Ngram<int>.MaxLength)];
         for (int row = 0; row < ids.Length; row++)
@@ -132,11 +147,21 @@ public sealed class ExpectedCider : IDisposable
 
     /// <summary>What captions of photos can expect, for a search of them.</summary>
     /// <param name="features">As of <see cref="Places"/>; seen at once and not kept.</param>
-    /// <returns>Of a photo, by its row, and a caption, as ids, what <see cref="Of"/> says.</returns>
-    public Func<int, int[], double> Search(Tensor features)
+    public Expectation Search(Tensor features)
     {
         float[][] places = Places(features);
-        return (photo, words) => Of(places[photo], words);
+        var known = new Dictionary<(int, int), IReadOnlyDictionary<int, float>>();
+        float cost = (float)(Lead * Surprise * _unlisted * _unlisted);
+        return new Expectation((photo, words) => Of(places[photo], words), Pairs, cost, Ranking);
+
+        // Each pair's part of the product that CIDEr is, less what it adds to the caption's length there.
+        IReadOnlyDictionary<int, float> Pairs(int photo, int first)
+        {
+            if (!known.TryGetValue((photo, first), out var pairs))
+                known[(photo, first)] = pairs = _pairs.GetValueOrDefault(first, []).ToDictionary(pair => pair.Word, pair =>
+                    cost + (float)(Lead * _idf[pair.Row] * (Product(places[photo], pair.Row) - Surprise * _idf[pair.Row])));
+            return pairs;
+        }
     }
 
     /// <summary>What a caption can expect: CIDEr divided by 10, without its clipping and its penalty for length; at most about 1.</summary>
@@ -152,10 +177,7 @@ public sealed class ExpectedCider : IDisposable
             squares[ngram.Length - 1] += weight * weight;
             if (!listed)
                 continue;
-            float sum = 0;
-            for (int r = 0, at = row * _rank; r < _rank; r++)
-                sum += place[r] * _vectors[at + r];
-            products[ngram.Length - 1] += weight * sum * _scales[row];
+            products[ngram.Length - 1] += weight * Product(place, row);
         }
         double total = 0;
         for (int n = 0; n < products.Length; n++)
@@ -163,8 +185,20 @@ public sealed class ExpectedCider : IDisposable
         return total / products.Length;
     }
 
+    private float Product(float[] place, int row)
+    {
+        float sum = 0;
+        for (int r = 0, at = row * _rank; r < _rank; r++)
+            sum += place[r] * _vectors[at + r];
+        return sum * _scales[row];
+    }
+
     /// <summary>Writes the file.</summary>
-    internal void Save(string path) => Safetensors.Save(path, _stored, new Dictionary<string, string> { ["format"] = "pt" });
+    internal void Save(string path)
+    {
+        using var ranking = tensor(new[] { (float)Ranking.Expected, (float)Ranking.WordCost });
+        Safetensors.Save(path, new Dictionary<string, Tensor>(_stored) { [Weights] = ranking }, new Dictionary<string, string> { ["format"] = "pt" });
+    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -4,12 +4,13 @@ namespace CaptionService.Captioning;
 internal sealed class PhotoBeams
 {
     /// <summary>A hypothesis as the last link of a chain; the root has no word.</summary>
-    private sealed class Node(Node? previous, int word, float total, int row, int parentBeam)
+    private sealed class Node(Node? previous, int word, float total, double logProbability, int row, int parentBeam)
     {
         public readonly Node? Previous = previous;
         public readonly int Word = word;
         public readonly int Length = previous is null ? 0 : previous.Length + 1;
-        public readonly float Total = total;
+        public readonly float Total = total;                            // what beams are compared by: log p and what favours it
+        public readonly double LogProbability = logProbability;
         public readonly int Row = row;
         public readonly int ParentBeam = parentBeam;
 
@@ -47,18 +48,27 @@ internal sealed class PhotoBeams
     private readonly Group[] groups;
     private readonly int size, keep;                    // of each group: beams, ended hypotheses
     private readonly int[] history;
+    private readonly Func<int, IReadOnlyDictionary<int, float>>? pairs;
+    private readonly float pairCost;
     private readonly List<int> taken = [];              // words of the groups before, at this step
     private double[] ranked = [];                       // three arrays for the order in which a later group takes its candidates
 
-    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins)
+    /// <param name="options">How to search.</param>
+    /// <param name="neverLast">Of the options.</param>
+    /// <param name="joins">Of the options.</param>
+    /// <param name="pairs">Which words are favoured after a word; null: none.</param>
+    /// <param name="pairCost">What every pair costs.</param>
+    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, Func<int, IReadOnlyDictionary<int, float>>? pairs = null, float pairCost = 0)
     {
         this.options = options;
         this.neverLast = neverLast;
         this.joins = joins;
+        this.pairs = pairs;
+        this.pairCost = pairCost;
         history = new int[options.MaxLength];
         size = options.Width / options.Groups;
         keep = Math.Min(size, options.Count);
-        var root = new Node(null, Vocabulary.Start, 0, 0, 0);
+        var root = new Node(null, Vocabulary.Start, 0, 0, 0, 0);
         groups = new Group[options.Groups];
         for (int i = 0; i < groups.Length; i++)
             groups[i] = new Group(size, root);
@@ -101,10 +111,11 @@ internal sealed class PhotoBeams
             if (!(scores[rank] > double.NegativeInfinity)) // forbidden, not a beam, or not a number
                 continue;
             int beam = (int)indexes[rank] / vocabulary, word = (int)indexes[rank] % vocabulary;
+            Node node = group.Alive[beam];
             if (word != Vocabulary.End)
-                group.Next[kept++] = new Node(group.Alive[beam], word, (float)scores[rank], row + first + beam, first + beam);
-            else if (rank < size && !Found(group.Alive[beam], number))
-                End(group, group.Alive[beam], scores[rank]);
+                group.Next[kept++] = new Node(node, word, (float)scores[rank], node.LogProbability + scores[rank] - node.Total - Favour(node, word), row + first + beam, first + beam);
+            else if (rank < size && !Found(node, number))
+                End(group, node, scores[rank]);
         }
         // At the greatest length, or when no word is possible, the living stay as they are: perhaps worth returning.
         if (length == options.MaxLength || kept == 0)
@@ -136,8 +147,11 @@ internal sealed class PhotoBeams
         indexes = newIndexes;
     }
 
-    /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow.</summary>
-    public void Fill(int offset, long[] words, long[] parents, float[] totals, int vocabulary, List<long> blocked)
+    /// <summary>What a word after a beam adds to its total beside its log p.</summary>
+    private double Favour(Node node, int word) => pairs is null || node.Length == 0 ? 0 : pairs(node.Word).GetValueOrDefault(word) - pairCost;
+
+    /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow or are favoured.</summary>
+    public void Fill(int offset, long[] words, long[] parents, float[] totals, int vocabulary, List<long> blocked, List<(long Column, float Value)> favoured)
     {
         foreach (Group group in groups)
         {
@@ -152,6 +166,13 @@ internal sealed class PhotoBeams
                 if (!living)
                     continue;
                 long first = (long)offset * vocabulary;
+                if (pairs is not null)
+                {
+                    totals[offset] -= pairCost;
+                    favoured.Add((first + Vocabulary.End, pairCost));           // an end makes no pair
+                    foreach (var (word, favour) in pairs(node.Word))
+                        favoured.Add((first + word, favour));
+                }
                 if (options.NoWordTwice && node.Length > 0)
                     blocked.Add(first + node.Word);
                 if (options.NoWordTwice && node.Length > 1 && joins.Contains(node.Word))
@@ -185,12 +206,12 @@ internal sealed class PhotoBeams
 
     private List<Hypothesis> Ranked(Group group)
     {
-        var ranked = group.Ended.ConvertAll(end => ToHypothesis(end.Node, end.Total, end.Score, ended: true));
+        var ranked = group.Ended.ConvertAll(end => ToHypothesis(end.Node, end.Node.LogProbability + end.Total - end.Node.Total, ended: true));
         ranked.AddRange(group.Alive.Take(group.AliveCount)
             .Where(node => node.Length > 0 && !group.Ended.Exists(end => end.Node == node))
-            .Select(node => ToHypothesis(node, node.Total, Score(node.Total, node.Length), ended: false))
-            .OrderByDescending(hypothesis => hypothesis.Score)
-            .Take(keep - group.Ended.Count));
+            .OrderByDescending(node => node.Total)
+            .Take(keep - group.Ended.Count)
+            .Select(node => ToHypothesis(node, node.LogProbability, ended: false)));
         return ranked;
     }
 
@@ -235,7 +256,7 @@ internal sealed class PhotoBeams
         }
     }
 
-    private static Hypothesis ToHypothesis(Node node, double total, double score, bool ended)
+    private Hypothesis ToHypothesis(Node node, double logProbability, bool ended)
     {
         var words = new int[node.Length];
         var logProbabilities = new float[node.Length];
@@ -243,9 +264,9 @@ internal sealed class PhotoBeams
         for (Node link = node; link.Previous is not null; link = link.Previous)
         {
             words[link.Length - 1] = link.Word;
-            logProbabilities[link.Length - 1] = link.Total - link.Previous.Total;
+            logProbabilities[link.Length - 1] = (float)(link.LogProbability - link.Previous.LogProbability);
             rows[link.Length - 1] = link.Row;
         }
-        return new Hypothesis(words, logProbabilities, total, score, ended, rows);
+        return new Hypothesis(words, logProbabilities, logProbability, Score(logProbability, ended ? node.Length + 1 : node.Length), ended, rows);
     }
 }

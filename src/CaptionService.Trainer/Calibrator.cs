@@ -116,16 +116,20 @@ internal static class Calibrator
                 var written = new DevCaptions(bundle, dataset);
                 if (ranked)
                     expected = ExpectedCiderFit.Fit(written.TrainIds, train, bundle.Decoder.Options, seed, progress, stop);
-                written.Search(dev, expected, progress, stop);
+                written.Search(dev, null, progress, stop);
                 if (expected is not null)
                 {
-                    var (with, without) = (written.Cider(), written.CiderWithout());
-                    progress.Say(FormattableString.Invariant($"ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}{(with > without ? "" : ": left out")}"));
+                    double without = written.Cider();
+                    var plain = written.Found;
+                    written.Search(dev, expected, progress, stop);
+                    expected.Ranking = written.Weigh();
+                    double with = written.Cider();
+                    progress.Say(FormattableString.Invariant($"led and ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}{(with > without ? $"; {expected.Ranking}" : ": left out")}"));
                     if (with <= without)
                     {
                         expected.Dispose();
                         expected = null;
-                        written.Forget();
+                        written.Found = plain;
                     }
                 }
                 if (why is null)
@@ -146,7 +150,9 @@ internal static class Calibrator
         private readonly ModelBundle _bundle;
         private readonly string[][][] _references;
         private readonly Cider<string> _cider;
-        private List<IReadOnlyList<Hypothesis>> _found = [];
+
+        /// <summary>Of each photo what was found last.</summary>
+        public List<IReadOnlyList<Hypothesis>> Found { get; set; } = [];
 
         /// <summary>How they are searched.</summary>
         public BeamSearchOptions Options { get; }
@@ -170,22 +176,30 @@ internal static class Calibrator
             _bundle.Decoder.to(TorchRuntime.Device);
             using var frozen = _bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
             progress.Begin("development captions", _references.Length);
+            Found = new List<IReadOnlyList<Hypothesis>>(_references.Length);
             foreach (var found in dev.Search(frozen, Enumerable.Range(0, _references.Length), Options, expected))
             {
                 stop.ThrowIfCancellationRequested();
-                _found.Add(found);
+                Found.Add(found);
                 progress.Advance(1);
             }
         }
 
         /// <summary>CIDEr of the first captions.</summary>
-        public double Cider() => _found.Select(CiderOfFirst).Average();
+        public double Cider() => Cider(Found);
 
-        /// <summary>CIDEr of those that would be first if nothing were expected.</summary>
-        public double CiderWithout() => _found.Select((found, photo) => CiderOfFirst(Unexpected(found), photo)).Average();
-
-        /// <summary>Ranks them as if nothing were expected.</summary>
-        public void Forget() => _found = _found.ConvertAll(Unexpected);
+        /// <summary>
+        /// Orders what was found by the weight of what is expected that gives the best CIDEr; then words cost as much as leaves the first captions
+        /// as long together as the human ones nearest in length, which are what BLEU compares lengths with.
+        /// </summary>
+        public RankingWeights Weigh()
+        {
+            double[] weights = [5, 10, 20, 50], costs = [0.05, 0.0375, 0.025, 0.0125];
+            double weight = weights.MaxBy(weight => Cider(Ordered(new RankingWeights(weight, 0))));
+            var chosen = costs.Select(cost => new RankingWeights(weight, cost)).Where(ranking => LongEnough(Ordered(ranking))).DefaultIfEmpty(new RankingWeights(weight, 0)).First();
+            Found = Ordered(chosen);
+            return chosen;
+        }
 
         /// <summary>Every caption of the photos that have two human ones or more.</summary>
         public IEnumerable<Judged> Judged(Dataset dataset)
@@ -196,17 +210,28 @@ internal static class Calibrator
                     continue;
                 double needed = MedianHuman(_cider, _references[photo]);
                 bool first = InFirstHalf(dataset.Dev[photo].Name);
-                for (int rank = 0; rank < _found[photo].Count; rank++)
-                    yield return new Judged(photo, first, _found[photo], rank, CiderOf(_found[photo][rank], photo) >= needed);
+                for (int rank = 0; rank < Found[photo].Count; rank++)
+                    yield return new Judged(photo, first, Found[photo], rank, CiderOf(Found[photo][rank], photo) >= needed);
             }
         }
 
-        private double CiderOfFirst(IReadOnlyList<Hypothesis> found, int photo) => found.Count == 0 ? 0 : CiderOf(found[0], photo);
+        private List<IReadOnlyList<Hypothesis>> Ordered(RankingWeights ranking) => Found.ConvertAll<IReadOnlyList<Hypothesis>>(found => Consensus.Order(found, ranking));
+
+        private double Cider(List<IReadOnlyList<Hypothesis>> captions) => captions.Select((found, photo) => found.Count == 0 ? 0 : CiderOf(found[0], photo)).Average();
+
+        private bool LongEnough(List<IReadOnlyList<Hypothesis>> captions)
+        {
+            int written = 0, human = 0;
+            for (int photo = 0; photo < captions.Count; photo++)
+            {
+                int length = captions[photo] is [var first, ..] ? first.Words.Length : 0;
+                written += length;
+                human += _references[photo].Select(reference => reference.Length).OrderBy(other => Math.Abs(other - length)).ThenBy(other => other).First();
+            }
+            return written >= human;
+        }
 
         private double CiderOf(Hypothesis hypothesis, int photo) => _cider.Score(_bundle.Vocabulary.Decode(hypothesis.Words), _references[photo]);
-
-        private static IReadOnlyList<Hypothesis> Unexpected(IReadOnlyList<Hypothesis> found) =>
-            Consensus.Rank([.. found.Select(hypothesis => hypothesis with { Expected = 0 }).OrderByDescending(hypothesis => hypothesis.Score)], found.Count);
     }
 
     private static string? TooFew(Dataset dataset)

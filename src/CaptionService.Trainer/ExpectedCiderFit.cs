@@ -92,6 +92,7 @@ internal static class ExpectedCiderFit
             ["vectors"] = basis.div(scales.to(ScalarType.Float32).unsqueeze(1)).round().clamp(lowest, levels).to(ScalarType.Int8).cpu(),
             ["scales"] = scales.cpu(),
             ["unlisted_idf"] = tensor(new[] { (float)Idf(1) }),
+            ["ranking"] = zeros(2),
         }, decoder, device);
     }
 

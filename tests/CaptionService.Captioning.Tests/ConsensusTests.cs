@@ -19,6 +19,18 @@ public sealed class ConsensusTests
     }
 
     [Fact]
+    public void What_is_expected_counts_and_each_word_costs_as_the_weights_say()
+    {
+        // Nothing in common and equally likely: the agreement of each is the same.
+        Hypothesis[] found = [Of(0.001, true, 4, 5, 6) with { Expected = 0.1 }, Of(0.001, true, 7, 8, 9, 10) with { Expected = 0.2 }, Of(0.001, true, 11, 12) with { Expected = 0.05 }];
+        int[] Lengths(RankingWeights weights) => [.. Consensus.Rank([.. found], 3, weights).Select(h => h.Words.Length)];
+        Assert.Equal([3, 4, 2], Lengths(default));
+        Assert.Equal([4, 3, 2], Lengths(new RankingWeights(10, 0)));
+        Assert.Equal([2, 3, 4], Lengths(new RankingWeights(10, 2)));
+        Assert.Equal([4, 3, 2], Consensus.Order(Consensus.Rank([.. found], 3), new RankingWeights(10, 0.4)).Select(h => h.Words.Length));
+    }
+
+    [Fact]
     public void A_model_that_is_sure_keeps_its_order()
     {
         // Two captions learnt by heart, and blends of the first; then the same where much else might be said.

@@ -37,6 +37,7 @@ public sealed class ExpectedCiderTests : IDisposable
             ["vectors"] = eye(count).mul(64).to(int8),
             ["scales"] = full(count, 1 / 64f).to(float16),
             ["unlisted_idf"] = tensor([2f]),
+            ["ranking"] = tensor([20f, 0.125f]),
         };
     }
 
@@ -95,6 +96,51 @@ public sealed class ExpectedCiderTests : IDisposable
     }
 
     [Fact]
+    public void Pairs_of_words_are_favoured_by_their_part_of_the_product()
+    {
+        var tensors = Tensors([[5, 6, 7], [5, 8]], ngram => ngram.Length == 2 ? 1 + ngram.Second % 3 : 1);
+        using var expected = Create(tensors);
+        using var photos = rand(2, 9, Features);
+        float[][] places = expected.Places(photos);
+        var search = expected.Search(photos);
+        Assert.Equal(2.5 * 0.006 * 2 * 2, search.PairCost, 1e-6);
+        Assert.Equal(new RankingWeights(20, 0.125), search.Ranking);
+        int[][] ngrams = [.. tensors["ngrams"].data<int>().ToArray().Chunk(4)];
+        for (int photo = 0; photo < 2; photo++)
+        {
+            double Favour(int first, int second) => 2.5 * (1 + second % 3) * (places[photo][Array.FindIndex(ngrams, n => n[0] == first && n[1] == second && n[2] < 0)] - 0.006 * (1 + second % 3)) + search.PairCost;
+            Assert.Equal([(6, Favour(5, 6)), (8, Favour(5, 8))], search.Pairs(photo, 5).OrderBy(p => p.Key).Select(p => (p.Key, (double)p.Value)), (a, b) => a.Item1 == b.Item1 && Math.Abs(a.Item2 - b.Item2) < 1e-4);
+            Assert.Equal(Favour(6, 7), Assert.Single(search.Pairs(photo, 6)).Value, 1e-4);
+            Assert.Empty(search.Pairs(photo, 7));
+            Assert.Equal(expected.Of(places[photo], [5, 6]), search.Of(photo, [5, 6]));
+        }
+    }
+
+    [Fact]
+    public void Its_weights_are_kept_and_a_file_from_before_them_is_read()
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            using (var expected = Create(Tensors([[5, 6]], _ => 1)))
+            {
+                expected.Ranking = new RankingWeights(5, 0.25);
+                expected.Save(path);
+            }
+            using (var again = ExpectedCider.Load(path, SmallBundle.Create("top-down").Options, CPU))
+                Assert.Equal(new RankingWeights(5, 0.25), again.Ranking);
+            var old = Tensors([[5, 6]], _ => 1);
+            old.Remove("ranking");
+            using var older = Create(old);
+            Assert.Equal(new RankingWeights(10, 0), older.Ranking);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
     public void A_bundle_keeps_it_and_captions_are_ranked_by_it()
     {
         using var bundle = new SmallBundle("top-down");
@@ -119,7 +165,9 @@ public sealed class ExpectedCiderTests : IDisposable
         }
         var after = Captions();
         Assert.Equal(last.Text, after[0].First(Cut).Text);
-        Assert.Equal(before[0].Select(c => c.Text).Order(), after[0].Select(c => c.Text).Order());
+        // The search was led there, by pairs of words; what it found before as well is as likely as it was.
+        Assert.NotEqual(before[0].Select(c => c.Text).Order(), after[0].Select(c => c.Text).Order());
+        Assert.All(after[0].Join(before[0], c => c.Text, c => c.Text, (a, b) => (a, b)), both => Assert.Equal(both.b.LogProbability, both.a.LogProbability, 1e-3));
 
         // Fitted again without, it is gone; a changed one is refused before it is read.
         byte[] bytes = File.ReadAllBytes(bundle.File(FileName));
@@ -144,6 +192,7 @@ public sealed class ExpectedCiderTests : IDisposable
     [InlineData("hole", "row 0 of ngrams")]
     [InlineData("twice", "row 1 of ngrams")]
     [InlineData("vector", "must have two dimensions")]
+    [InlineData("weight", "ranking must be 0 or more")]
     public void What_does_not_fit_is_refused(string fault, string message)
     {
         var tensors = Tensors([[5, 6, 7, 8]], _ => 1);      // 4 + 3 + 2 + 1 n-grams
@@ -159,6 +208,7 @@ public sealed class ExpectedCiderTests : IDisposable
             case "word": tensors["ngrams"][2, 0] = tensor(SmallBundle.Words.Count); break;
             case "hole": tensors["ngrams"][0, 2] = tensor(5); break;
             case "twice": tensors["ngrams"][1] = tensors["ngrams"][0].clone(); break;
+            case "weight": tensors["ranking"] = tensor([20f, -1f]); break;
             case "vector": tensors["vectors"] = zeros(10, int8); break;
         }
         var refused = Assert.Throws<ModelBundleException>(() => Create(tensors));

@@ -101,6 +101,7 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
             using (var one = bundle.LoadExpectedCider(CPU)!)
             using (var other = again.LoadExpectedCider(CPU)!)
             {
+                Assert.Contains(one.Ranking.Expected, (double[])[5, 10, 20, 50]);
                 var (ones, others) = (one.Places(values), other.Places(values));
                 int[][] said = [.. s_verbs.Select(verb => bundle.Vocabulary.Encode(Tokenizer.For("en").Tokenize($"A red dog {verb} in snow.")))];
                 for (int i = 0; i < ones.Length; i++)
