@@ -22,7 +22,7 @@ public sealed class Conv5 : IDisposable
     internal Conv5(IReadOnlyDictionary<string, Tensor> weights, EncoderAdapter? adapter, Device device, EncoderPrecision precision)
     {
         (_precision, _device) = (precision, device);
-        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device) : null;
+        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
         _layers = [.. Indices.Select(index =>
         {
             var (weight, bias) = Weights(weights, index);

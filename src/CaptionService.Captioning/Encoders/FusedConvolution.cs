@@ -33,8 +33,8 @@ internal sealed class FusedConvolution : IDisposable
         _module = module;
     }
 
-    /// <summary>The kernel, or null where libtorch has none (another device, a build without oneDNN).</summary>
-    public static FusedConvolution? TryLoad(Device device)
+    /// <summary>The kernel, or null where libtorch has none: another device, a build without oneDNN, a number format that this processor has no instructions for (bfloat16 without AVX-512).</summary>
+    public static FusedConvolution? TryLoad(Device device, ScalarType type)
     {
         if (device.type != DeviceType.CPU)
             return null;
@@ -43,8 +43,8 @@ internal sealed class FusedConvolution : IDisposable
         {
             fused = new FusedConvolution(jit.load(Archive()));
             using var scope = NewDisposeScope();
-            using var w = fused.Pack(zeros(8, 8, 3, 3), 1, 4);
-            fused.Apply(zeros(1, 8, 4, 4), w, zeros(8));
+            using var w = fused.Pack(zeros(8, 8, 3, 3, type), 1, 4);
+            fused.Apply(zeros(1, 8, 4, 4, type), w, zeros(8, type));
             return fused;
         }
         catch (Exception e) when (e is System.Runtime.InteropServices.ExternalException or IOException)

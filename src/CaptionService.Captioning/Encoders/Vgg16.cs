@@ -45,7 +45,7 @@ public sealed class Vgg16 : IDisposable
     {
         _device = device;
         Precision = precision;
-        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device) : null;
+        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
         int index = 0, input = 3, side = Photo.Side;
         foreach (int output in s_trunk)
         {
