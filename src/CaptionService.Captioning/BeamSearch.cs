@@ -32,8 +32,12 @@ public sealed record BeamSearchOptions
     /// <summary>No run of this many words occurs twice in a hypothesis: 1 up, or 0 to allow it.</summary>
     public int NoRepeatNgram { get; init; }
 
-    /// <summary>Whether a word may not follow itself, at once ("a dog dog") or across one of <see cref="Joins"/> ("a white and white dog").</summary>
+    /// <summary>Whether a word may not follow itself, at once ("a dog dog") or across one of <see cref="Joins"/> ("a white and white dog"), and
+    /// where <see cref="Repeatable"/> are known, no other word occurs twice ("on the beach on a beach").</summary>
     public bool NoWordTwice { get; init; }
+
+    /// <summary>Ids of the words that may occur twice; none: all.</summary>
+    public IReadOnlyList<int> Repeatable { get; init; } = [];
 
     /// <summary>Ids of conjunctions.</summary>
     public IReadOnlyList<int> Joins { get; init; } = [];
@@ -56,7 +60,7 @@ public sealed record BeamSearchOptions
     public bool Consensus { get; init; }
 
     /// <summary>The search's defaults for a language: ranked by consensus, no pair of words twice, no word
-    /// twice in a row. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.
+    /// twice in a row or, of what is to be seen, at all. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.
     /// No hypothesis ends on a word that leaves it unfinished.</summary>
     public static BeamSearchOptions For(Tokenizer tokenizer, Vocabulary vocabulary)
     {
@@ -69,6 +73,7 @@ public sealed record BeamSearchOptions
             NoRepeatNgram = tokenizer.Spaced ? 2 : 4,
             NoWordTwice = tokenizer.Spaced,
             Joins = Ids(tokenizer.Joins),
+            Repeatable = Ids(tokenizer.Repeatable),
             NeverLast = Ids(tokenizer.NeverLast),
         };
     }
@@ -130,13 +135,13 @@ public static class BeamSearch
         int count = options.Count, width = options.Width, size = width / options.Groups;
         if (options.Consensus)
             options = options with { Count = width };
-        HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins];
+        HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins], repeatable = [.. options.Repeatable];
         var all = new PhotoBeams[photos];
         bool led = options.Consensus && expectation is not null;
         for (int i = 0; i < photos; i++)
         {
             int photo = i;
-            all[i] = new PhotoBeams(options, neverLast, joins, led ? word => expectation!.Pairs(photo, word) : null, led ? expectation!.PairCost : 0);
+            all[i] = new PhotoBeams(options, neverLast, joins, repeatable, led ? word => expectation!.Pairs(photo, word) : null, led ? expectation!.PairCost : 0);
         }
 
         // One entry a beam of a photo in the batch, (n, b): the last word, the beam it continues, log p so far.

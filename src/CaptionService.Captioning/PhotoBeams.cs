@@ -44,7 +44,7 @@ internal sealed class PhotoBeams
     }
 
     private readonly BeamSearchOptions options;
-    private readonly HashSet<int> neverLast, joins;
+    private readonly HashSet<int> neverLast, joins, repeatable;
     private readonly Group[] groups;
     private readonly int size, keep;                    // of each group: beams, ended hypotheses
     private readonly int[] history;
@@ -56,13 +56,15 @@ internal sealed class PhotoBeams
     /// <param name="options">How to search.</param>
     /// <param name="neverLast">Of the options.</param>
     /// <param name="joins">Of the options.</param>
+    /// <param name="repeatable">Of the options.</param>
     /// <param name="pairs">Which words are favoured after a word; null: none.</param>
     /// <param name="pairCost">What every pair costs.</param>
-    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, Func<int, IReadOnlyDictionary<int, float>>? pairs = null, float pairCost = 0)
+    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, HashSet<int> repeatable, Func<int, IReadOnlyDictionary<int, float>>? pairs = null, float pairCost = 0)
     {
         this.options = options;
         this.neverLast = neverLast;
         this.joins = joins;
+        this.repeatable = repeatable;
         this.pairs = pairs;
         this.pairCost = pairCost;
         history = new int[options.MaxLength];
@@ -177,6 +179,11 @@ internal sealed class PhotoBeams
                     blocked.Add(first + node.Word);
                 if (options.NoWordTwice && node.Length > 1 && joins.Contains(node.Word))
                     blocked.Add(first + node.Previous!.Word);
+                for (Node? link = node; options.NoWordTwice && repeatable.Count > 0 && link is { Length: > 0 }; link = link.Previous)
+                {
+                    if (!repeatable.Contains(link.Word))
+                        blocked.Add(first + link.Word);
+                }
                 if (options.NoRepeatNgram > 0)
                     Block(node, first, blocked);
                 if (neverLast.Contains(node.Word))

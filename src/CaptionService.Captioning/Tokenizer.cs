@@ -30,10 +30,15 @@ public sealed partial class Tokenizer
     /// <summary>Words that join two alike, lower-cased: on both sides of them captions do not say the same ("white and white").</summary>
     public IReadOnlyList<string> Joins { get; }
 
+    /// <summary>Words of a language written with spaces, lower-cased, that a caption may say more than once: those that stand for nothing in the
+    /// photo (<see cref="NeverLast"/> and some that may end a caption). Empty for a language that has no such list here.</summary>
+    public IReadOnlyList<string> Repeatable { get; }
+
     private Tokenizer(string primary)
     {
         Joins = primary switch { "en" => ["and", "or"], "de" => ["und", "oder"], "zh" => ["和", "与", "或"], _ => [] };
         NeverLast = primary switch { "en" => EnglishNeverLast, "de" => GermanNeverLast, "zh" => ChineseNeverLast, _ => [] };
+        Repeatable = primary switch { "en" => [.. EnglishNeverLast, .. "on by near over off up down out around one two other another".Split(' ')], "de" => [.. GermanNeverLast, .. "auf an vor nach zu ab aus durch um ist sind sich zwei andere anderen".Split(' ')], _ => [] };
         Spaced = primary is not ("zh" or "ja");
         english = primary == "en";
         fullStop = primary is "zh" or "ja" ? "。" : ".";

@@ -27,6 +27,7 @@ public sealed class BeamSearchTests
                     LengthNormalization = random.Next(3) == 0 ? 0 : 1.5 * random.NextDouble(),
                     NoRepeatNgram = random.Next(4),
                     NoWordTwice = random.Next(2) == 1,
+                Repeatable = random.Next(2) == 1 ? [4, 5] : [],
                     Forbidden = random.Next(4) == 0 ? [4] : [],
                     MinLength = 1 + random.Next(maxLength),
                     NeverLast = random.Next(3) == 0 ? [vocabulary - 1] : [],
@@ -60,6 +61,7 @@ public sealed class BeamSearchTests
                 LengthNormalization = random.Next(3) == 0 ? 0 : 1.2 * random.NextDouble(),
                 NoRepeatNgram = random.Next(4),
                 NoWordTwice = random.Next(2) == 1,
+                Repeatable = random.Next(2) == 1 ? [4, 5] : [],
                 Forbidden = random.Next(3) == 0 ? [5, 7] : [],
                 NeverLast = random.Next(3) == 0 ? [4, 6, 8] : [],
                 Joins = random.Next(2) == 0 ? [4, 5] : [],
@@ -136,6 +138,7 @@ public sealed class BeamSearchTests
                 LengthNormalization = random.Next(3) == 0 ? 0 : 1.2 * random.NextDouble(),
                 NoRepeatNgram = random.Next(3),
                 NoWordTwice = random.Next(2) == 1,
+                Repeatable = random.Next(2) == 1 ? [4, 5] : [],
                 NeverLast = random.Next(3) == 0 ? [4, 6] : [],
                 Groups = groups,
                 Diversity = random.Next(4) == 0 ? 0 : 3 * random.NextDouble(),
@@ -193,6 +196,7 @@ public sealed class BeamSearchTests
         BeamSearchOptions options = BeamSearchOptions.For(Tokenizer.For(language), vocabulary);
         Assert.Equal(never.Split('|').Order(StringComparer.Ordinal), options.NeverLast.Select(vocabulary.Display).Order(StringComparer.Ordinal));
         Assert.Single(options.Joins);
+        Assert.Equal(language == "zh", options.Repeatable.Count == 0);
         bool cut = false;
         for (int seed = 0; seed < 40; seed++)
         {
@@ -201,6 +205,8 @@ public sealed class BeamSearchTests
             {
                 Assert.DoesNotContain(found.Words[^1], options.NeverLast);
                 Assert.DoesNotContain(found.Words.Zip(found.Words.Skip(1), found.Words.Skip(2)), three => language != "zh" && options.Joins.Contains(three.Second) && three.First == three.Third);
+                if (options.Repeatable.Count > 0)
+                    Assert.DoesNotContain(found.Words.CountBy(word => word), word => word.Value > 1 && !options.Repeatable.Contains(word.Key));
                 cut |= !found.Ended;
             }
         }
@@ -337,6 +343,7 @@ public sealed class BeamSearchTests
         word == Vocabulary.End
             ? words.Length >= options.MinLength && !options.NeverLast.Contains(words[^1])
             : word > Vocabulary.Unknown && !options.Forbidden.Contains(word) && !Repeats([.. words, word], options.NoRepeatNgram)
+                && !(options.NoWordTwice && options.Repeatable.Count > 0 && !options.Repeatable.Contains(word) && words.Contains(word))
                 && !(options.NoWordTwice && words.Length > 0 && (words[^1] == word || (words.Length > 1 && options.Joins.Contains(words[^1]) && words[^2] == word)))
                 && !(words.Length == options.MaxLength - 1 && options.NeverLast.Contains(word));
 

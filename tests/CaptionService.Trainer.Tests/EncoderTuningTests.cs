@@ -32,7 +32,7 @@ public sealed class EncoderTuningTests(SharedFeatures features)
         using var trunk = new PhotoEncoding(Captioner.DefaultEncoderPath, Pool4: true).Open();
         using var tuned = new TunedEncoder(Captioner.DefaultEncoderPath, EncoderAdapter.Load(job.File("model/adapter.safetensors")));
         tuned.Prepare(ScalarType.Float32);
-        var pool4 = trunk.See(Vgg16.Pixels([Photo.Decode(File.ReadAllBytes(Path.Combine(JobFolder.Samples, "cat.jpg")))])).to(float32);
+        var pool4 = trunk.See(Vgg16.Pixels([Photo.Decode(File.ReadAllBytes(Path.Combine(JobFolder.Samples, "cat.jpg")))])).to(float32, copy: true);       // where it is float32 already, it came out of inference mode
         Tensor inService = served.Forward(pool4), inTraining = tuned.See(pool4), before = plain.Forward(pool4);
         double change = inService.sub(before).norm().item<float>(), difference = inService.sub(inTraining).norm().item<float>();
         Assert.True(difference < change / 100, $"{difference} of {change}");
