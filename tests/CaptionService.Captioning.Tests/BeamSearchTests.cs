@@ -27,7 +27,7 @@ public sealed class BeamSearchTests
                     LengthNormalization = random.Next(3) == 0 ? 0 : 1.5 * random.NextDouble(),
                     NoRepeatNgram = random.Next(4),
                     NoWordTwice = random.Next(2) == 1,
-                Repeatable = random.Next(2) == 1 ? [4, 5] : [],
+                    Repeatable = random.Next(2) == 1 ? [4, 5] : [],
                     Forbidden = random.Next(4) == 0 ? [4] : [],
                     MinLength = 1 + random.Next(maxLength),
                     NeverLast = random.Next(3) == 0 ? [vocabulary - 1] : [],
