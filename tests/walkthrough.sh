@@ -37,7 +37,7 @@ orphan() { pgrep -f "train $work/data/jobs/$job"; }
 no_orphan() { ! orphan; }
 until_true 30 'no trainer outlives its server' no_orphan
 start
-until_true 150 'the job succeeds' is "/training-jobs/$job" .state succeeded
+until_true 600 'the job succeeds' is "/training-jobs/$job" .state succeeded
 api "$url/training-jobs/$job/events?limit=500" > "$work/events"
 expect 'its events have no gap and no double' jq -e '[.events[].id] == [range(1; (.events | length) + 1)]' "$work/events"
 expect 'each epoch showed the captions of the same photos' jq -e '[.events[] | select(.type == "epoch") | .data.samples | map(.photo)] | length > 0 and (unique | length == 1)' "$work/events"
