@@ -124,7 +124,7 @@ internal static class Calibrator
                     written.Search(dev, expected, progress, stop);
                     expected.Ranking = written.Weigh();
                     double with = written.Cider();
-                    progress.Say(FormattableString.Invariant($"led and ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}{(with > without ? $"; {expected.Ranking}" : ": left out")}"));
+                    progress.Say(FormattableString.Invariant($"led and ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}{(with > without ? FormattableString.Invariant($"; what is expected counts {expected.Ranking.Expected} times, a word costs {expected.Ranking.WordCost}") : ": left out")}"));
                     if (with <= without)
                     {
                         expected.Dispose();

@@ -164,7 +164,8 @@ public sealed class ExpectedCiderTests : IDisposable
             Assert.Equal(ModelBundle.FileSha256(bundle.File(FileName)), card.Files[FileName]);
         }
         var after = Captions();
-        Assert.Equal(last.Text, after[0].First(Cut).Text);
+        int Common(Caption caption) => Ngrams.Count(SmallBundle.Words.Encode([.. caption.Words.Select(word => word.Text.ToLowerInvariant())])).Keys.Count(Ngrams.Count(words).ContainsKey);
+        Assert.True(Common(after[0].First(Cut)) > Common(before[0].First(Cut)));
         // The search was led there, by pairs of words; what it found before as well is as likely as it was.
         Assert.NotEqual(before[0].Select(c => c.Text).Order(), after[0].Select(c => c.Text).Order());
         Assert.All(after[0].Join(before[0], c => c.Text, c => c.Text, (a, b) => (a, b)), both => Assert.Equal(both.b.LogProbability, both.a.LogProbability, 1e-3));

@@ -27,7 +27,7 @@ internal sealed record NumberOption(string Name, bool Integer, double Minimum, d
         "Shortest caption, in words; at most `maxLength`.");
 
     public static readonly NumberOption LengthNormalization = new("lengthNormalization", false, 0, 2, Defaults.LengthNormalization,
-        "The search compares hypotheses by log-probability / length^this: 0 favours short captions, 2 long ones. What it finds is then ranked by what the hypotheses have in common, and by what people can be expected to say of the photo.");
+        "The search compares hypotheses by log-probability / length^this: 0 favours short captions, 2 long ones. Beams are led by what people can be expected to say of the photo, and what is found is ranked by that and by what the hypotheses have in common.");
 
     public static readonly NumberOption Diversity = new("diversity", false, 0, CaptionOptions.MaxDiversity, Defaults.Diversity,
         "How much the captions of a photo are to differ. 0: not at all, they are often alike. Above it, each is searched by beams of its own, and a word costs this much log-probability "
