@@ -124,7 +124,8 @@ internal static class Calibrator
                     written.Search(dev, expected, progress, stop);
                     expected.Ranking = written.Weigh();
                     double with = written.Cider();
-                    progress.Say(FormattableString.Invariant($"led and ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}{(with > without ? FormattableString.Invariant($"; what is expected counts {expected.Ranking.Expected} times, a word costs {expected.Ranking.WordCost}") : ": left out")}"));
+                    string kept = with > without ? FormattableString.Invariant($"what is expected counts {expected.Ranking.Expected} times, a word costs {expected.Ranking.WordCost}") : "left out";
+                    progress.Say(FormattableString.Invariant($"led and ranked by what people can be expected to say: CIDEr {100 * with:F1}, without {100 * without:F1}; {kept}"));
                     if (with <= without)
                     {
                         expected.Dispose();
@@ -226,7 +227,7 @@ internal static class Calibrator
             {
                 int length = captions[photo] is [var first, ..] ? first.Words.Length : 0;
                 written += length;
-                human += _references[photo].Select(reference => reference.Length).OrderBy(other => Math.Abs(other - length)).ThenBy(other => other).First();
+                human += Bleu.ClosestLength(length, _references[photo]);
             }
             return written >= human;
         }

@@ -34,6 +34,10 @@ public static class Bleu
     public static double[] Sentence<T>(IReadOnlyList<T> hypothesis, IReadOnlyList<IReadOnlyList<T>> references) where T : notnull =>
         Corpus([hypothesis], [references]);
 
+    /// <summary>Length of the reference closest in length, of two equally close ones the shorter: what the brevity penalty compares with.</summary>
+    internal static int ClosestLength<T>(int length, IReadOnlyList<IReadOnlyList<T>> references) =>
+        references.Select(r => r.Count).MinBy(count => (Math.Abs(count - length), count));
+
     private sealed class Counts
     {
         private readonly long[] matched = new long[4], possible = new long[4]; // by n-gram length - 1
@@ -54,8 +58,7 @@ public static class Bleu
             for (int n = 1; n <= possible.Length; n++)
                 possible[n - 1] += Math.Max(0, hypothesis.Count - n + 1);
             length += hypothesis.Count;
-            // Of two equally close references the shorter counts.
-            referenceLength += references.Select(r => r.Count).MinBy(count => (Math.Abs(count - hypothesis.Count), count));
+            referenceLength += ClosestLength(hypothesis.Count, references);
         }
 
         public double[] Scores()
