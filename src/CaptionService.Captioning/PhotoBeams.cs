@@ -59,7 +59,7 @@ internal sealed class PhotoBeams
     /// <param name="repeatable">Of the options.</param>
     /// <param name="pairs">Which words are favoured after a word; null: none.</param>
     /// <param name="pairCost">What every pair costs.</param>
-    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, HashSet<int> repeatable, Func<int, IReadOnlyDictionary<int, float>>? pairs = null, float pairCost = 0)
+    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, HashSet<int> repeatable, Func<int, IReadOnlyDictionary<int, float>>? pairs, float pairCost)
     {
         this.options = options;
         this.neverLast = neverLast;

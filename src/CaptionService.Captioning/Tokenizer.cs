@@ -38,7 +38,7 @@ public sealed partial class Tokenizer
     {
         Joins = primary switch { "en" => ["and", "or"], "de" => ["und", "oder"], "zh" => ["和", "与", "或"], _ => [] };
         NeverLast = primary switch { "en" => EnglishNeverLast, "de" => GermanNeverLast, "zh" => ChineseNeverLast, _ => [] };
-        Repeatable = primary switch { "en" => [.. EnglishNeverLast, .. "on by near over off up down out around one two other another".Split(' ')], "de" => [.. GermanNeverLast, .. "auf an vor nach zu ab aus durch um ist sind sich zwei andere anderen".Split(' ')], _ => [] };
+        Repeatable = primary switch { "en" => EnglishRepeatable, "de" => GermanRepeatable, _ => [] };
         Spaced = primary is not ("zh" or "ja");
         english = primary == "en";
         fullStop = primary is "zh" or "ja" ? "。" : ".";
@@ -128,6 +128,10 @@ public sealed partial class Tokenizer
         .. "ein eine einem einen einer eines der die das dem den des mit und oder von vom zum zur in im ins am beim bei für über unter neben hinter".Split(' '),
         .. "zwischen gegen durchs während wobei dass als ohne sein seine seinem seinen seiner ihre ihrem ihren ihrer".Split(' '),
     ];
+
+    private static readonly string[] EnglishRepeatable = [.. EnglishNeverLast, .. "on by near over off up down out around one two other another".Split(' ')];
+
+    private static readonly string[] GermanRepeatable = [.. GermanNeverLast, .. "auf an vor nach zu ab aus durch um ist sind sich zwei andere anderen".Split(' ')];
 
     // Measure words too: after 一 and 两 they wait for what is counted.
     private static readonly string[] ChineseNeverLast = "的 一 两 几 个 只 名 位 在 正 和 与 跟 及 或 有 被 从 对 给 用 而 为 是 很 另".Split(' ');
