@@ -154,17 +154,24 @@ public sealed class ExpectedCiderTests : IDisposable
         var last = before[0][^1];
         bool Cut(Caption caption) => caption.Words.Count == new CaptionOptions().MaxLength;
         Assert.NotSame(before[0].First(Cut), last);
-        int[] words = SmallBundle.Words.Encode([.. last.Words.Select(word => word.Text.ToLowerInvariant())]);
+        int[] Ids(Caption caption) => SmallBundle.Words.Encode([.. caption.Words.Select(word => word.Text.ToLowerInvariant())]);
+        int[] words = Ids(last);
         var tensors = Tensors([words], _ => 1);
         tensors["output.weight"] = tensors["output.weight"].mul(0);
         tensors["output.bias"] = ones_like(tensors["output.bias"]);
+        tensors["ranking"] = tensor([1000f, 0f]);           // nothing else counts
+        var can = new List<double>();                       // what those that were cut can expect, as ranked
+        IReadOnlyList<IReadOnlyList<Caption>> after;
         using (var expected = Create(tensors))
         {
             var card = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, expected, null, "Too few photos.");
             Assert.Equal(ModelBundle.FileSha256(bundle.File(FileName)), card.Files[FileName]);
+            after = Captions();
+            float[] place = [.. Enumerable.Repeat(1f, (int)tensors["output.bias"].shape[0])];
+            can.AddRange(after[0].Where(Cut).Select(caption => expected.Of(place, Ids(caption))));
         }
-        var after = Captions();
-        int Common(Caption caption) => Ngrams.Count(SmallBundle.Words.Encode([.. caption.Words.Select(word => word.Text.ToLowerInvariant())])).Keys.Count(Ngrams.Count(words).ContainsKey);
+        Assert.Equal(can.OrderDescending(), can, (a, b) => Math.Abs(a - b) < 2e-3);
+        int Common(Caption caption) => Ngrams.Count(Ids(caption)).Keys.Count(Ngrams.Count(words).ContainsKey);
         Assert.True(Common(after[0].First(Cut)) > Common(before[0].First(Cut)));
         // The search was led there, by pairs of words; what it found before as well is as likely as it was.
         Assert.NotEqual(before[0].Select(c => c.Text).Order(), after[0].Select(c => c.Text).Order());
