@@ -1,3 +1,4 @@
+using CaptionService.Captioning;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -42,7 +43,7 @@ internal sealed class Adam : IDisposable
         using var noGrad = no_grad();
         Steps++;
         var gradients = _parameters.Select(p => p.Value.grad).ToArray();
-        double norm = stack([.. gradients.OfType<Tensor>().Select(g => g.norm())]).norm().ToDouble();
+        double norm = stack([.. gradients.OfType<Tensor>().Select(g => g.norm())]).norm().value();
         if (!double.IsFinite(norm))
         {
             Clear();

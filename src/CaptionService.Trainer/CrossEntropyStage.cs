@@ -36,7 +36,7 @@ internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam
         var logits = decoder.Logits(pass.Outputs);
         var (loss, nll, gradient) = Losses.CrossEntropy(logits, packed.Targets, Options.LabelSmoothing, teachers.Expect(places, packed), teachers.Share);
         pass.Backward(logits, gradient);
-        return (loss.ToDouble(), nll.ToDouble());
+        return (loss.value(), nll.value());
     }
 
     /// <summary>

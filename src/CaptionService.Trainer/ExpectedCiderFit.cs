@@ -61,14 +61,14 @@ internal static class ExpectedCiderFit
             using var dense = Dense(some, listed.Length, device);
             return dense.mm(basis);
         })]);
-        double size = places.norm(1).norm().ToDouble() / Math.Sqrt(captions.Length);
+        double size = places.norm(1).norm().value() / Math.Sqrt(captions.Length);
         // Scalars made implicitly could be finalised while they are used.
         using Scalar scale = size, inverse = 1 / size, share = size / Networks, little = 1e-3, least = 1e-6, levels = 127, lowest = -127;
         places = places.mul(inverse);
 
         // 3. The network.
         Tensor[] seen = [.. views.Select(view => Channels(view, captions.Length, stop).to(device))];
-        var (mean, std) = (seen[0].mean([0L]), seen[0].std(0).add(little));
+        var (mean, std) = (seen[0].mean([0L]), seen[0].std(0).plus(1e-3));
         for (int i = 0; i < seen.Length; i++)
             seen[i] = ExpectedCider.Standard(seen[i], mean, std);
         int perEpoch = (captions.Length + Batch - 1) / Batch, steps = Math.Min(Epochs * perEpoch, MaxSteps);

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -44,6 +45,7 @@ internal static class PhotoViews
     private static Tensor Crop(Tensor pixels)
     {
         using var scope = NewDisposeScope();
+        using Scalar black = 0L, white = 255L;
         long h = pixels.shape[1], w = pixels.shape[2];
         var parts = pixels.unbind(0).Select(photo =>
         {
@@ -51,7 +53,7 @@ internal static class PhotoViews
             long height = Side(h), width = Side(w), top = random.NextInt64(h - height + 1), left = random.NextInt64(w - width + 1);
             var part = photo.narrow(0, top, height).narrow(1, left, width).permute(2, 0, 1).unsqueeze(0).to(ScalarType.Float32);
             return nn.functional.interpolate(part, [h, w], mode: InterpolationMode.Bilinear, align_corners: false)
-                .round_().clamp_(0, 255).to(ScalarType.Byte).permute(0, 2, 3, 1);
+                .round_().clamp_(black, white).to(ScalarType.Byte).permute(0, 2, 3, 1);
 
             long Side(long whole) => (long)Math.Round(whole * (LeastSide + (1 - LeastSide) * random.NextDouble()));
         });

@@ -2,7 +2,6 @@ using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Metrics;
 using CaptionService.Captioning.Training;
-using TorchSharp;
 
 namespace CaptionService.Trainer;
 
@@ -62,7 +61,7 @@ internal sealed class SelfCriticalStage(Lesson lesson, Adam adam, TrainingOption
         var logits = decoder.Logits(pass.Outputs);
         var (nll, gradient) = Losses.Weighted(logits, packed.Targets, weights, truth);
         pass.Backward(logits, gradient);
-        double likelihood = nll.ToDouble();
+        double likelihood = nll.value();
         return (double.IsFinite(likelihood) ? -rewards.Average(r => r.Average()) : double.NaN, likelihood);
     }
 

@@ -66,7 +66,7 @@ internal sealed class Teachers : IDisposable
         foreach (var bundle in _bundles)
             bundle.Decoder.ComputeType = _pupil.ComputeType;
         return _bundles.Select(b => b.Decoder).Select(t => t.Logits(t.Forward(places, packed).Outputs).to(ScalarType.Float32).softmax(-1))
-            .Aggregate((sum, p) => sum.add_(p)).mul_(mean).MoveToOuterDisposeScope();
+            .Aggregate((sum, p) => sum.plus_(p)).mul_(mean).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

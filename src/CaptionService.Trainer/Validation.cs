@@ -1,7 +1,6 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Metrics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -118,7 +117,7 @@ internal sealed class Validation
             using var packed = new PackedCaptions([.. rows.Select(r => captions[r])], TorchRuntime.Device);
             var pass = decoder.Forward(_features.Rows(rows).to(TorchRuntime.Device), packed);
             var logP = decoder.Logits(pass.Outputs).to(ScalarType.Float32).log_softmax(-1);
-            sum -= logP.gather(1, packed.Targets.unsqueeze(1)).sum().ToDouble();
+            sum -= logP.gather(1, packed.Targets.unsqueeze(1)).sum().value();
             places += packed.Targets.shape[0];
         }
         return sum / places;

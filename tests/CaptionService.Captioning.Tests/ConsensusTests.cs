@@ -59,7 +59,7 @@ public sealed class ConsensusTests
     {
         // Ten words; what is said next depends on the word before.
         manual_seed(3);
-        using var table = randn(10, 10).mul(2).log_softmax(-1);
+        using var table = randn(10, 10).times(2).log_softmax(-1);
         DecodeStep step = (words, _, _) => table.index_select(0, words.view(-1)).view(words.shape[0], words.shape[1], 10);
         var options = new BeamSearchOptions { Width = 6, Count = 6, MaxLength = 8 };
         var plain = BeamSearch.Search(1, options, step, CPU)[0];

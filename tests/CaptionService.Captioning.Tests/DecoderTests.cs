@@ -93,15 +93,15 @@ public sealed class DecoderTests
         using var decoder = Small(architecture);
         using var frozen = decoder.Freeze(ScalarType.Float32);
         using var all = frozen.Start(Features());
-        all.Step(full(3, 1, 1, ScalarType.Int64), null, null);
+        all.Step(ones(3, 1, ScalarType.Int64), null, null);
         all.Step(tensor(new long[] { 5, 6, 7, 8, 9, 10 }, [3, 2]), null, zeros(3, 2, ScalarType.Int64));
         // Photo 1 leaves; of photo 2 both beams go on from beam 1, which read 10.
         var after = all.Step(tensor(new long[] { 4, 5, 6, 7 }, [2, 2]), tensor(new long[] { 0, 2 }), tensor(new long[] { 0, 1, 1, 1 }, [2, 2]));
 
         using var alone = frozen.Start(Features().narrow(0, 2, 1));
-        alone.Step(full(1, 1, 1, ScalarType.Int64), null, null);
-        alone.Step(full(1, 1, 10, ScalarType.Int64), null, zeros(1, 1, ScalarType.Int64));
-        var expected = alone.Step(full(1, 1, 7, ScalarType.Int64), null, zeros(1, 1, ScalarType.Int64));
+        alone.Step(ones(1, 1, ScalarType.Int64), null, null);
+        alone.Step(tensor(new long[,] { { 10 } }), null, zeros(1, 1, ScalarType.Int64));
+        var expected = alone.Step(tensor(new long[,] { { 7 } }), null, zeros(1, 1, ScalarType.Int64));
         Assert.True(after[1, 1].allclose(expected.view(-1), 1e-4, 1e-5));
         if (decoder.Options.Attends)
         {
@@ -156,7 +156,7 @@ public sealed class DecoderTests
                     var heads = new List<Tensor>();
                     for (int head = 0; head < 2; head++)
                     {
-                        var weights = keys.select(1, head).mv(query[head]).div(2.0).softmax(0);
+                        var weights = keys.select(1, head).mv(query[head]).times(0.5).softmax(0);
                         heads.Add(values.select(1, head).t().mv(weights));
                     }
                     (h2, c2) = Lstm(d.language_lstm, cat([cat(heads).unsqueeze(0), h1], 1), h2, c2);
@@ -169,9 +169,9 @@ public sealed class DecoderTests
 
         static (Tensor, Tensor) Lstm(LstmCell cell, Tensor x, Tensor h, Tensor c)
         {
-            var gates = nn.functional.linear(x, cell.weight_ih, cell.bias_ih) + nn.functional.linear(h, cell.weight_hh, cell.bias_hh);
+            var gates = nn.functional.linear(x, cell.weight_ih, cell.bias_ih).plus(nn.functional.linear(h, cell.weight_hh, cell.bias_hh));
             var parts = gates.chunk(4, 1);
-            var next = parts[1].sigmoid() * c + parts[0].sigmoid() * parts[2].tanh();
+            var next = (parts[1].sigmoid() * c).plus(parts[0].sigmoid() * parts[2].tanh());
             return (parts[3].sigmoid() * next.tanh(), next);
         }
     }

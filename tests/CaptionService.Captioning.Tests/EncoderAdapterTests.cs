@@ -23,7 +23,7 @@ public sealed class EncoderAdapterTests : IDisposable
     public void A_new_adapter_changes_nothing()
     {
         using var adapter = new EncoderAdapter(4);
-        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).mul(10);
+        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
         using var plain = Conv5.Load(Captioner.DefaultEncoderPath, null, CPU, EncoderPrecision.Float32);
         using var adapted = Conv5.Load(Captioner.DefaultEncoderPath, adapter, CPU, EncoderPrecision.Float32);
         Assert.True(plain.Forward(pool4).equal(adapted.Forward(pool4)).all().item<bool>());
@@ -37,12 +37,12 @@ public sealed class EncoderAdapterTests : IDisposable
     {
         using var adapter = Random(3);
         var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
-        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).mul(10);
+        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
         var expected = pool4.view(2, 14, 14, 512).permute(0, 3, 1, 2);
         foreach (int index in new[] { 24, 26, 28 })
         {
             var (a, b) = adapter.Factors(index);
-            var whole = weights[$"features.{index}.weight"].to(float32).add(einsum("or,rikl->oikl", b.view(512, 3), a), 16);
+            var whole = weights[$"features.{index}.weight"].to(float32).plus(einsum("or,rikl->oikl", b.view(512, 3), a).times(16));
             expected = nn.functional.conv2d(expected, whole, weights[$"features.{index}.bias"].to(float32), padding: [1L, 1L]).relu();
         }
         expected = expected.permute(0, 2, 3, 1).reshape(2, 196, 512);

@@ -27,15 +27,15 @@ public sealed class ExpectedCiderTests : IDisposable
         return new()
         {
             ["channels.mean"] = rand(Features),
-            ["channels.std"] = rand(Features).add(0.5),
-            ["hidden.weight"] = randn(Hidden, Features).mul(0.1).to(float16),
+            ["channels.std"] = rand(Features).plus(0.5),
+            ["hidden.weight"] = randn(Hidden, Features).times(0.1).to(float16),
             ["hidden.bias"] = randn(Hidden).to(float16),
             ["output.weight"] = randn(count, Hidden).to(float16),
             ["output.bias"] = randn(count).to(float16),
             ["ngrams"] = tensor(ngrams.SelectMany(n => new[] { n.First, n.Length > 1 ? n.Second : -1, n.Length > 2 ? n.Third : -1, n.Length > 3 ? n.Fourth : -1 }).ToArray(), [count, 4]),
             ["idf"] = tensor(ngrams.Select(n => (float)idf(n)).ToArray()).to(float16),
-            ["vectors"] = eye(count).mul(64).to(int8),
-            ["scales"] = full(count, 1 / 64f).to(float16),
+            ["vectors"] = eye(count).times(64).to(int8),
+            ["scales"] = ones(count).times(1 / 64f).to(float16),
             ["unlisted_idf"] = tensor([2f]),
             ["ranking"] = tensor([20f, 0.125f]),
         };
@@ -86,9 +86,9 @@ public sealed class ExpectedCiderTests : IDisposable
         using var expected = Create(tensors);
         using var places = rand(2, 9, Features);
         var x = places.mean([1L]).sqrt().sub(tensors["channels.mean"]).div(tensors["channels.std"]);
-        x = x.div(x.norm(1, keepdim: true)).mul(Math.Sqrt(Features));
-        var hidden = nn.functional.gelu(x.mm(tensors["hidden.weight"].to(float32).t()).add(tensors["hidden.bias"].to(float32)));
-        var wanted = hidden.mm(tensors["output.weight"].to(float32).t()).add(tensors["output.bias"].to(float32));
+        x = x.div(x.norm(1, keepdim: true)).times(Math.Sqrt(Features));
+        var hidden = nn.functional.gelu(x.mm(tensors["hidden.weight"].to(float32).t()).plus(tensors["hidden.bias"].to(float32)));
+        var wanted = hidden.mm(tensors["output.weight"].to(float32).t()).plus(tensors["output.bias"].to(float32));
         float[][] found = expected.Places(places);
         Assert.Equal(wanted.data<float>().ToArray(), found.SelectMany(v => v), (a, b) => Math.Abs(a - b) < 1e-3);
         using var means = places.mean([1L]);        // one vector a photo is taken as it is
@@ -157,7 +157,7 @@ public sealed class ExpectedCiderTests : IDisposable
         int[] Ids(Caption caption) => SmallBundle.Words.Encode([.. caption.Words.Select(word => word.Text.ToLowerInvariant())]);
         int[] words = Ids(last);
         var tensors = Tensors([words], _ => 1);
-        tensors["output.weight"] = tensors["output.weight"].mul(0);
+        tensors["output.weight"] = tensors["output.weight"].times(0);
         tensors["output.bias"] = ones_like(tensors["output.bias"]);
         tensors["ranking"] = tensor([1000f, 0f]);           // nothing else counts
         var can = new List<double>();                       // what those that were cut can expect, as ranked

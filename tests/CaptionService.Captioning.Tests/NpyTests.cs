@@ -24,7 +24,7 @@ public sealed class NpyTests : IDisposable
         foreach (ScalarType type in types)
             foreach (long[] shape in shapes)
             {
-                Tensor saved = (rand(shape) * 100).to(type);
+                Tensor saved = rand(shape).times(100).to(type);
                 Npy.Save(_path, saved);
                 Tensor loaded = Npy.Load(_path);
                 Assert.Equal(type, loaded.dtype);
@@ -49,7 +49,7 @@ public sealed class NpyTests : IDisposable
     [Fact]
     public void Rows_are_found_without_reading_the_array()
     {
-        Npy.Save(_path, arange(24, dtype: float32).view(4, 3, 2));
+        Npy.Save(_path, TensorArithmetic.upto(24).to(float32).view(4, 3, 2));
         using FileStream file = File.OpenRead(_path);
         NpyHeader header = Npy.ReadHeader(file);
         Assert.Equal((ScalarType.Float32, 24L, 0L), (header.Type, header.RowBytes, header.DataOffset % 64));

@@ -26,7 +26,7 @@ public sealed class SafetensorsTests : IDisposable
         var saved = new Dictionary<string, Tensor>();
         foreach (ScalarType type in types)
             foreach (long[] shape in shapes)
-                saved.Add($"{type} [{string.Join(',', shape)}] é😀\"\\+", (rand(shape) * 100 - 20).to(type));
+                saved.Add($"{type} [{string.Join(',', shape)}] é😀\"\\+", rand(shape).times(100).plus(-20).to(type));
         var metadata = new Dictionary<string, string> { ["format"] = "pt", ["licence"] = "CC BY 4.0 – ©", [""] = "" };
 
         Safetensors.Save(_path, saved, metadata);
@@ -67,7 +67,7 @@ public sealed class SafetensorsTests : IDisposable
     [Fact]
     public void A_transposed_tensor_is_saved_in_C_order()
     {
-        Tensor transposed = arange(6, dtype: float32).view(2, 3).t();
+        Tensor transposed = TensorArithmetic.upto(6).to(float32).view(2, 3).t();
         Safetensors.Save(_path, new Dictionary<string, Tensor> { ["t"] = transposed });
         Assert.Equal([0f, 3, 1, 4, 2, 5], Safetensors.Load(_path)["t"].data<float>().ToArray());
     }

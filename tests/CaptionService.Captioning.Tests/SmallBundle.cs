@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Decoders;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Tests;
@@ -28,11 +29,12 @@ internal sealed class SmallBundle : IDisposable
         // Larger than a trained model's: each photo gets captions and attention of its own.
         using (NewDisposeScope())
         using (no_grad())
+        using (Scalar two = 2L, four = 4L)
         {
             foreach (var (parameter, weight) in Decoder.named_parameters())
             {
                 if (weight.dim() == 2)
-                    weight.mul_(parameter.Contains("lstm", StringComparison.Ordinal) ? 2 : 4);
+                    weight.mul_(parameter.Contains("lstm", StringComparison.Ordinal) ? two : four);
             }
         }
         Card = ModelBundle.Save(Folder, Describe(Decoder, encoderSha256) with { Language = language, Name = name }, Words, Decoder);

@@ -1,3 +1,4 @@
+using CaptionService.Captioning;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
@@ -50,7 +51,7 @@ public sealed class AdamTests : IDisposable
             SetGradients(parameters, step);
             adam.Step(Rate, MaxNorm);
             double decay = Math.Min(0.5, (1.0 + step) / (10 + step));         // slower and slower until 0.5
-            average = average.mul(decay).add(parameters[0].Value.detach().mul(1 - decay));
+            average = average.times(decay).plus(parameters[0].Value.detach().times(1 - decay));
         }
         var trained = parameters[0].Value.detach().clone();
         Assert.False(average.allclose(trained, 1e-4, 1e-4));
@@ -140,7 +141,7 @@ public sealed class AdamTests : IDisposable
         using var noGrad = no_grad();
         foreach (var (_, value) in parameters)
         {
-            var gradient = randn(value.shape).mul(size);
+            var gradient = randn(value.shape).times(size);
             if (value.grad is { } there)
                 there.copy_(gradient);
             else

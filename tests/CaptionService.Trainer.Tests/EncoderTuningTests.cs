@@ -51,7 +51,7 @@ public sealed class EncoderTuningTests(SharedFeatures features)
         decoder.eval();
         foreach (var parameter in decoder.parameters())
             parameter.requires_grad_(decoderLearns);
-        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).mul(10);
+        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
         using var packed = new PackedCaptions([[[5, 6, 7], [8]], [[9, 10]]], CPU);
         var factors = tuned.Adapter.parameters().ToArray();
         using (no_grad())
@@ -65,7 +65,7 @@ public sealed class EncoderTuningTests(SharedFeatures features)
         Tensor[] gradients = [.. factors.Select(f => f.grad!.clone())];
         Assert.All(gradients, g => Assert.True(g.norm().item<float>() > 0));
         Assert.All(decoder.parameters(), p => Assert.Equal(decoderLearns, p.grad is not null));
-        double squared = gradients.Sum(g => g.square().sum().to(float64).item<double>()), step = 1e-3 / Math.Sqrt(squared);
+        double squared = gradients.Sum(g => g.mul(g).sum().to(float64).item<double>()), step = 1e-3 / Math.Sqrt(squared);
         Assert.Equal(squared, (Loss(step) - Loss(-2 * step)) / (2 * step), 0.03 * squared);
 
         // Moves the factors along the gradient, further each time.
@@ -73,7 +73,7 @@ public sealed class EncoderTuningTests(SharedFeatures features)
         {
             using var noGrad = no_grad();
             for (int i = 0; i < factors.Length; i++)
-                factors[i].add_(gradients[i], along);
+                factors[i].plus_(gradients[i].times(along));
             return Losses.CrossEntropy(decoder.Logits(decoder.Forward(tuned.See(pool4), packed).Outputs), packed.Targets, 0).Loss.to(float64).item<double>();
         }
     }

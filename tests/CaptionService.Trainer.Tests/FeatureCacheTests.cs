@@ -41,7 +41,7 @@ public sealed class FeatureCacheTests : IDisposable
     public void A_part_of_a_photo_is_most_of_it_enlarged_and_the_same_part_again()
     {
         // Red grows from left to right, green from top to bottom: a part enlarged shows a shorter range of each.
-        var ramp = arange(224, ScalarType.Byte);
+        var ramp = TensorArithmetic.upto(224).to(ScalarType.Byte);
         var photo = stack([ramp.expand(224, 224), ramp.unsqueeze(1).expand(224, 224), zeros(224, 224, ScalarType.Byte)], 2).contiguous();
         var part = PhotoViews.See(stack([photo, photo]), PhotoView.Cropped);
         Assert.Equal([2, 224, 224, 3], part.shape);
@@ -133,11 +133,11 @@ public sealed class FeatureCacheTests : IDisposable
         Assert.Equal(3, Files().Length);
 
         var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
-        weights["features.28.bias"].add_(1);
+        weights["features.28.bias"].plus_(ones(1));
         string other = Path.Combine(_folder, "other.safetensors");
         Safetensors.Save(other, weights);
         using (var features = FeatureCache.Open(_folder, photos[..1], new PhotoEncoding(other), PhotoView.Upright, Silent, TestContext.Current.CancellationToken))
-            Assert.True(features.Rows([0]).gt(0).sum().item<long>() > Open(photos[..1]).Rows([0]).gt(0).sum().item<long>());
+            Assert.True(features.Rows([0]).count_nonzero().item<long>() > Open(photos[..1]).Rows([0]).count_nonzero().item<long>());
         Assert.Equal(4, Files().Length);
 
         // A name or a place is not part of it.

@@ -1,3 +1,4 @@
+using CaptionService.Captioning;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -14,7 +15,7 @@ public sealed class LossesTests
     {
         using var scope = NewDisposeScope();
         manual_seed(4);
-        var logits = randn(37, 11).mul(4).requires_grad_(true);
+        var logits = randn(37, 11).times(4).requires_grad_(true);
         var targets = randint(0, 11, [37], int64);
         var expected = nn.functional.cross_entropy(logits, targets, label_smoothing: smoothing);
         expected.backward();
@@ -33,11 +34,11 @@ public sealed class LossesTests
     {
         using var scope = NewDisposeScope();
         manual_seed(6);
-        var logits = randn(37, 11).mul(4).requires_grad_(true);
+        var logits = randn(37, 11).times(4).requires_grad_(true);
         var targets = randint(0, 11, [37], int64);
         var teachers = randn(37, 11).softmax(-1);
-        var human = nn.functional.one_hot(targets, 11).to(float32).mul(1 - smoothing).add(smoothing / 11);
-        var expected = human.mul(1 - share).add(teachers.mul(share)).mul(logits.log_softmax(-1)).sum(-1).mean().neg();
+        var human = nn.functional.one_hot(targets, 11).to(float32).times(1 - smoothing).plus(smoothing / 11);
+        var expected = human.times(1 - share).plus(teachers.times(share)).mul(logits.log_softmax(-1)).sum(-1).mean().neg();
         expected.backward();
 
         var (loss, nll, gradient) = Losses.CrossEntropy(logits, targets, smoothing, teachers, share);
@@ -65,7 +66,7 @@ public sealed class LossesTests
     {
         using var scope = NewDisposeScope();
         manual_seed(5);
-        var logits = randn(23, 9).mul(3).requires_grad_(true);
+        var logits = randn(23, 9).times(3).requires_grad_(true);
         var targets = randint(0, 9, [23], int64);
         float[] weights = randn(23).data<float>().ToArray(), told = rand(23).data<float>().ToArray();
         var nll = logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();

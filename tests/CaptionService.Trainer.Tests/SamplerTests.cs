@@ -16,7 +16,7 @@ public sealed class SamplerTests
         var decoder = CaptionDecoder.Create(new DecoderOptions { VocabularySize = 14, Embedding = 6, Hidden = 8, Heads = 2, FeatureSize = 7 });
         using var noGrad = no_grad();
         foreach (var parameter in decoder.parameters())
-            parameter.mul_(3);                  // far from uniform
+            parameter.copy_(parameter.times(3));                  // far from uniform
         return decoder;
     }
 
@@ -66,7 +66,7 @@ public sealed class SamplerTests
         Tensor First(FrozenDecoder frozen)
         {
             using var state = frozen.Start(features);
-            return state.Step(full(1, 1, Vocabulary.Start, ScalarType.Int64), null, null);
+            return state.Step(tensor(new long[,] { { Vocabulary.Start } }), null, null);
         }
         Assert.True(First(same).equal(First(plain)).all().item<bool>());
         Assert.False(First(dropping).allclose(First(dropping)));
@@ -92,9 +92,9 @@ public sealed class SamplerTests
     {
         using var scope = NewDisposeScope();
         using var state = frozen.Start(features.narrow(0, photo, 1));
-        var logP = state.Step(full(1, 1, Vocabulary.Start, ScalarType.Int64), null, null);
+        var logP = state.Step(tensor(new long[,] { { Vocabulary.Start } }), null, null);
         foreach (int word in words)
-            logP = state.Step(full(1, 1, word, ScalarType.Int64), null, zeros(1, 1, ScalarType.Int64));
+            logP = state.Step(tensor(new long[,] { { word } }), null, zeros(1, 1, ScalarType.Int64));
         int[] never = words.Length == 0 ? [0, 1, 2, 3] : [0, 1, 3];
         var best = logP.view(-1).data<float>().ToArray().Select((p, word) => (Word: word, P: Math.Exp(p)))
             .Where(c => !never.Contains(c.Word)).OrderByDescending(c => c.P).Take(Top).ToArray();

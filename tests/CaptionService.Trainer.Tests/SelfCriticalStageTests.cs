@@ -41,7 +41,7 @@ public sealed class SelfCriticalStageTests(ITestOutputHelper output)
         public Given()
         {
             manual_seed(1);
-            _features = randn(4, 1, 8).mul(3).expand(4, 196, 8).contiguous();
+            _features = randn(4, 1, 8).times(3).expand(4, 196, 8).contiguous();
         }
 
         public override int Size => 8;

@@ -103,7 +103,7 @@ public abstract class DecoderState : IDisposable
         if (parents is null)
             return photos;
         using var scope = NewDisposeScope();
-        var photo = photos ?? arange(parents.shape[0], ScalarType.Int64, parents.device);
+        var photo = photos ?? TensorArithmetic.upto(parents.shape[0], parents.device);
         using Scalar width = beams;
         return photo.mul(width).unsqueeze(1).plus(parents).view(-1).MoveToOuterDisposeScope();
     }
@@ -148,7 +148,7 @@ internal sealed class LstmCell : nn.Module
     public LstmCell(int input, int hidden) : base(nameof(LstmCell))
     {
         double bound = 1 / Math.Sqrt(hidden);       // PyTorch's default
-        using Scalar width = 2 * bound, half = bound, one = 1L;     // see Sums
+        using Scalar width = 2 * bound, half = bound, one = 1L;
         weight_ih = new Parameter(rand(4 * hidden, input).mul_(width).sub_(half));
         weight_hh = new Parameter(rand(4 * hidden, hidden).mul_(width).sub_(half));
         using var forget = zeros(4 * hidden);

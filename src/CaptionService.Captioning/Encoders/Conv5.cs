@@ -1,4 +1,3 @@
-using CaptionService.Captioning.Decoders;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;

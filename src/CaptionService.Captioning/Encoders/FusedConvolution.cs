@@ -55,7 +55,7 @@ internal sealed class FusedConvolution : IDisposable
     }
 
     /// <summary>Weights (out, in, 3, 3) in the layout the kernel wants for a batch of photos of a side; opaque to everything else.</summary>
-    public Tensor Pack(Tensor weight, long batch, long side) => (Tensor)_module.invoke("pack", weight, batch, side);
+    public Tensor Pack(Tensor weight, int batch, int side) => (Tensor)_module.invoke("pack", weight, batch, side);      // ints travel by value, longs as Scalars that nobody keeps
 
     /// <summary>relu(conv(x)): (N, in, side, side) → (N, out, side, side).</summary>
     public Tensor Apply(Tensor x, Tensor packed, Tensor bias) => (Tensor)_module.invoke("conv", x, packed, bias);

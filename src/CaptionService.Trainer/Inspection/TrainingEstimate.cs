@@ -78,7 +78,7 @@ internal static class TrainingEstimate
                 var (loss, _, gradient) = Losses.CrossEntropy(logits, packed.Targets, options.LabelSmoothing);
                 pass.Backward(logits, gradient);
                 adam.Step(options.LearningRate, options.GradientNorm);
-                _ = loss.ToDouble();
+                _ = loss.value();
             });
             if (i > 0)      // the first one fills caches
                 best = Math.Min(best, seconds);

@@ -274,7 +274,7 @@ public sealed class CaptionFormatTests : IDisposable
     private void AddArray(string name, int rows, torch.ScalarType type)
     {
         string path = Path.Combine(_folder, $"in{_raw.Files.Count}");
-        using torch.Tensor array = torch.arange(rows).unsqueeze(1).expand(rows, 8).contiguous().to(type);
+        using torch.Tensor array = torch.ones(rows).cumsum(0).unsqueeze(1).expand(rows, 8).contiguous().to(type);
         Npy.Save(path, array);
         _raw.Files.Add(new RawFile(name, path, RawFiles.KindOf(path), Owned: true));
     }

@@ -422,10 +422,11 @@ public abstract class ModelsTests(ModelService service)
     {
         using var bundle = new SmallBundle("top-down", 98);
         using (torch.no_grad())
+        using (Scalar none = float.NaN)
         {
             foreach (var (_, weight) in bundle.Decoder.named_parameters())
             {
-                weight.fill_(float.NaN);
+                weight.fill_(none);
             }
         }
         string folder = bundle.File("nan");
