@@ -22,6 +22,7 @@ internal sealed class Adam : IDisposable
     {
         _parameters = [.. parameters];
         (_beta1, _beta2, _average) = (beta1, beta2, average);
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         foreach (var (name, value) in _parameters)
         {
@@ -75,6 +76,7 @@ internal sealed class Adam : IDisposable
     /// <summary>Begins anew from the parameters as they are now.</summary>
     public void Restart()
     {
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         foreach (var (name, value) in _parameters)
         {
@@ -92,6 +94,7 @@ internal sealed class Adam : IDisposable
     /// <summary>Takes back a state.</summary>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long steps)
     {
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         foreach (var (name, tensor) in _state)
             tensor.copy_(state[name]);
@@ -103,6 +106,7 @@ internal sealed class Adam : IDisposable
     {
         if (_average == 0)
             return new Back([]);
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var kept = _parameters.Select(p => (p.Value, Kept: p.Value.detach().clone().DetachFromDisposeScope())).ToArray();
         foreach (var (name, value) in _parameters)
@@ -114,6 +118,7 @@ internal sealed class Adam : IDisposable
     {
         public void Dispose()
         {
+            using var scope = NewDisposeScope();
             using var noGrad = no_grad();
             foreach (var (value, copy) in kept)
             {

@@ -2,7 +2,6 @@ using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Metrics;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -62,8 +61,7 @@ internal static class ExpectedCiderFit
             return dense.mm(basis);
         })]);
         double size = places.norm(1).norm().value() / Math.Sqrt(captions.Length);
-        // Scalars made implicitly could be finalised while they are used.
-        using Scalar scale = size, inverse = 1 / size, share = size / Networks, little = 1e-3, least = 1e-6, levels = 127, lowest = -127;
+        using Scalar scale = size, inverse = 1 / size, share = size / Networks, least = 1e-6, levels = 127, lowest = -127;
         places = places.mul(inverse);
 
         // 3. The network.
@@ -83,10 +81,10 @@ internal static class ExpectedCiderFit
         {
             ["channels.mean"] = mean.cpu(),
             ["channels.std"] = std.cpu(),
-            ["hidden.weight"] = Half(cat([.. layers.Select(l => l.Hidden.weight!)])),
-            ["hidden.bias"] = Half(cat([.. layers.Select(l => l.Hidden.bias!)])),
-            ["output.weight"] = Half(cat([.. layers.Select(l => l.Output.weight!)], 1).mul(share)),
-            ["output.bias"] = Half(stack([.. layers.Select(l => l.Output.bias!)]).mean([0L]).mul(scale)),
+            ["hidden.weight"] = Half(cat([.. layers.Select(l => l.HiddenWeight)])),
+            ["hidden.bias"] = Half(cat([.. layers.Select(l => l.HiddenBias)])),
+            ["output.weight"] = Half(cat([.. layers.Select(l => l.OutputWeight)], 1).mul(share)),
+            ["output.bias"] = Half(stack([.. layers.Select(l => l.OutputBias)]).mean([0L]).mul(scale)),
             ["ngrams"] = tensor(listed.SelectMany(Ids).ToArray(), [listed.Length, Ngram<int>.MaxLength]),
             ["idf"] = Half(tensor(listed.Select(ngram => (float)Idf(photosWith[ngram])).ToArray())),
             ["vectors"] = basis.div(scales.to(ScalarType.Float32).unsqueeze(1)).round().clamp(lowest, levels).to(ScalarType.Int8).cpu(),
@@ -96,10 +94,11 @@ internal static class ExpectedCiderFit
         }, decoder, device);
     }
 
-    /// <summary>A network of one hidden layer from photos, a view of each at every step, to places; in the caller's scope.</summary>
-    private static (Linear Hidden, Linear Output) Train(Tensor[] seen, Tensor places, int steps, Progress progress, CancellationToken stop)
+    /// <summary>A network of one hidden layer from photos, a view of each at every step, to places: its weights, in the caller's scope.</summary>
+    private static (Tensor HiddenWeight, Tensor HiddenBias, Tensor OutputWeight, Tensor OutputBias) Train(Tensor[] seen, Tensor places, int steps, Progress progress, CancellationToken stop)
     {
-        var (hidden, output) = (nn.Linear(seen[0].shape[1], Hidden, device: places.device), nn.Linear(Hidden, places.shape[1], device: places.device));
+        using var hidden = nn.Linear(seen[0].shape[1], Hidden, device: places.device);
+        using var output = nn.Linear(Hidden, places.shape[1], device: places.device);
         using var adam = new Adam(new[] { (nameof(hidden), hidden), (nameof(output), output) }.SelectMany(l => l.Item2.named_parameters().Select(p => ($"{l.Item1}.{p.name}", p.parameter))), 0.9, 0.999, average: 0);
         int photos = (int)places.shape[0], perEpoch = (photos + Batch - 1) / Batch;
         Tensor? order = null;
@@ -116,7 +115,7 @@ internal static class ExpectedCiderFit
             adam.Step(LearningRate * 0.5 * (1 + Math.Cos(Math.PI * step / steps)), maxNorm: double.PositiveInfinity);
             progress.Advance(1);
         }
-        return (hidden, output);
+        return (hidden.weight!.detach(), hidden.bias!.detach(), output.weight!.detach(), output.bias!.detach());
     }
 
     /// <summary>The ids of an n-gram, -1 past its length.</summary>

@@ -128,6 +128,24 @@ public sealed class AdamTests : IDisposable
         }
     }
 
+    // A tensor on its way from one call to the next that no scope holds may be finalized while libtorch reads it.
+    [Fact]
+    public void No_tensor_is_left_to_the_finalizer()
+    {
+        var parameters = Parameters();
+        SetGradients(parameters, 0);
+        long before = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
+        using (var adam = new Adam(parameters, 0.9, 0.98, 0.99))
+        {
+            adam.Step(Rate, MaxNorm);
+            using (adam.UseAverage())
+                Assert.True(adam.State.Values.All(s => s.is_floating_point()));
+            adam.Load(adam.State, 1);
+            adam.Restart();
+        }
+        Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
+    }
+
     private static (string Name, Parameter Value)[] Parameters()
     {
         manual_seed(1);
