@@ -5,11 +5,15 @@ namespace CaptionService.Captioning.Encoders;
 /// <summary>One 3×3 convolution with its ReLU, its weights laid out for the number format and the machine.</summary>
 internal sealed class Convolution : IDisposable
 {
-    /// <summary>Photos the packed weights' layout is chosen for; other numbers work too.</summary>
-    private const int TypicalBatch = 4;
+    /// <summary>
+    /// Numbers of photos that packed weights are laid out for. oneDNN chooses the layout by the number; weights in another one
+    /// it brings into its own on every call, which for one photo takes longer than the convolution.
+    /// </summary>
+    private const int Few = 1, Many = 4;
 
     private readonly FusedConvolution? _fused;
     private readonly Tensor _weight, _bias;
+    private readonly Tensor? _weightForFew;     // null: laid out as for many
 
     /// <param name="weight">(out, in, 3, 3), of any float type; stays the caller's.</param>
     /// <param name="bias">(out).</param>
@@ -22,7 +26,14 @@ internal sealed class Convolution : IDisposable
         _fused = fused;
         var laid = precision.Lay(weight.to(device));
         // Both are the caller's scope's until Own: a refused file leaves none behind.
-        _weight = fused?.Pack(laid, TypicalBatch, side) ?? laid;
+        _weight = fused?.Pack(laid, Many, side) ?? laid;
+        if (fused?.Pack(laid, Few, side) is { } few)
+        {
+            if (fused.Layout(few).SequenceEqual(fused.Layout(_weight)))
+                few.Dispose();
+            else
+                _weightForFew = few;
+        }
         _bias = bias.to(device).to(precision.Type);
     }
 
@@ -30,16 +41,18 @@ internal sealed class Convolution : IDisposable
     public void Own()
     {
         _weight.DetachFromDisposeScope();
+        _weightForFew?.DetachFromDisposeScope();
         _bias.DetachFromDisposeScope();
     }
 
     /// <summary>(N, in, side, side) → (N, out, side, side).</summary>
     public Tensor Apply(Tensor x) =>
-        _fused?.Apply(x, _weight, _bias) ?? nn.functional.conv2d(x, _weight, _bias, padding: [1L, 1L]).relu_();
+        _fused?.Apply(x, x.shape[0] < (Few + Many) / 2.0 && _weightForFew is { } few ? few : _weight, _bias) ?? nn.functional.conv2d(x, _weight, _bias, padding: [1L, 1L]).relu_();
 
     public void Dispose()
     {
         _weight.Dispose();
+        _weightForFew?.Dispose();
         _bias.Dispose();
     }
 }

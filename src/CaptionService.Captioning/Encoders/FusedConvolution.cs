@@ -21,6 +21,8 @@ internal sealed class FusedConvolution : IDisposable
           __buffers__ = []
           def pack(self: __torch__.M, w: Tensor, n: int, side: int) -> Tensor:
             return ops.mkldnn._reorder_convolution_weight(w, [1, 1], [1, 1], [1, 1], 1, [n, torch.size(w, 1), side, side])
+          def layout(self: __torch__.M, w: Tensor) -> Tensor:
+            return ops.mkldnn._get_mkldnn_serialized_md(w)
           def conv(self: __torch__.M, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
             return ops.mkldnn._convolution_pointwise(x, w, b, [1, 1], [1, 1], [1, 1], 1, "relu", annotate(List[Optional[number]], []), "")
 
@@ -56,6 +58,13 @@ internal sealed class FusedConvolution : IDisposable
 
     /// <summary>Weights (out, in, 3, 3) in the layout the kernel wants for a batch of photos of a side; opaque to everything else.</summary>
     public Tensor Pack(Tensor weight, int batch, int side) => (Tensor)_module.invoke("pack", weight, batch, side);      // ints travel by value, longs as Scalars that nobody keeps
+
+    /// <summary>Describes how packed weights lie in memory: equal bytes, equal layout.</summary>
+    public byte[] Layout(Tensor packed)
+    {
+        using var description = (Tensor)_module.invoke("layout", packed);
+        return description.bytes.ToArray();
+    }
 
     /// <summary>relu(conv(x)): (N, in, side, side) → (N, out, side, side).</summary>
     public Tensor Apply(Tensor x, Tensor packed, Tensor bias) => (Tensor)_module.invoke("conv", x, packed, bias);
