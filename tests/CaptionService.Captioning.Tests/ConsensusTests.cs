@@ -58,8 +58,9 @@ public sealed class ConsensusTests
     public void A_search_ranked_so_finds_the_whole_width_in_another_order()
     {
         // Ten words; what is said next depends on the word before.
+        using var scope = NewDisposeScope();
         manual_seed(3);
-        using var table = randn(10, 10).times(2).log_softmax(-1);
+        var table = randn(10, 10).times(2).log_softmax(-1);
         DecodeStep step = (words, _, _) => table.index_select(0, words.view(-1)).view(words.shape[0], words.shape[1], 10);
         var options = new BeamSearchOptions { Width = 6, Count = 6, MaxLength = 8 };
         var plain = BeamSearch.Search(1, options, step, CPU)[0];

@@ -104,7 +104,8 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
         var random = new Random(11);
         string[] colours = ["red", "blue", "green", "black"], animals = ["dog", "cat", "bird", "horse"], verbs = ["runs", "sits", "sleeps"], places = ["in snow", "on grass", "by a fence"];
         string[] names = [.. Enumerable.Range(0, 360).Select(i => $"{i:000}.jpg")];
-        using var values = zeros(names.Length, 8);
+        using var scope = NewDisposeScope();
+        var values = zeros(names.Length, 8);
         var captions = new List<(string, string)>();
         for (int i = 0; i < names.Length; i++)
         {

@@ -308,7 +308,7 @@ public sealed class InspectTests : IDisposable
 
     private void Features(float[][] rows)
     {
-        using var array = TorchSharp.torch.tensor(rows.SelectMany(r => r).ToArray()).view(rows.Length, -1);
+        using var array = TorchSharp.torch.tensor(rows.SelectMany(r => r).ToArray(), [rows.Length, rows[0].Length]);
         Npy.Save(Path.Combine(_folder, DatasetFolder.Features), array);
         File.WriteAllLines(Path.Combine(_folder, DatasetFolder.Names), s_samples.Take(rows.Length).Select(s => s + ".jpg"));
     }

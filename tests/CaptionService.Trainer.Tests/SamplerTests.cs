@@ -14,6 +14,7 @@ public sealed class SamplerTests
     {
         manual_seed(3);
         var decoder = CaptionDecoder.Create(new DecoderOptions { VocabularySize = 14, Embedding = 6, Hidden = 8, Heads = 2, FeatureSize = 7 });
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         foreach (var parameter in decoder.parameters())
             parameter.copy_(parameter.times(3));                  // far from uniform

@@ -40,8 +40,9 @@ public sealed class SelfCriticalStageTests(ITestOutputHelper output)
 
         public Given()
         {
+            using var scope = NewDisposeScope();
             manual_seed(1);
-            _features = randn(4, 1, 8).times(3).expand(4, 196, 8).contiguous();
+            _features = randn(4, 1, 8).times(3).expand(4, 196, 8).contiguous().DetachFromDisposeScope();
         }
 
         public override int Size => 8;

@@ -47,10 +47,11 @@ public sealed class ValidationTests
 
             public override Tensor Step(Tensor read, Tensor? photos, Tensor? parents)
             {
+                using var scope = NewDisposeScope();
                 var logP = ones(read.shape[0], read.shape[1], vocabulary).times(-50);
                 logP[TensorIndex.Ellipsis, _step < words.Length ? words[_step] : Vocabulary.End] = tensor(0f);
                 _step++;
-                return logP;
+                return logP.MoveToOuterDisposeScope();
             }
 
             public override void Dispose()

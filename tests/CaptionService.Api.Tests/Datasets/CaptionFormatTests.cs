@@ -148,9 +148,9 @@ public sealed class CaptionFormatTests : IDisposable
 
         Assert.Equal((0, 6), (import.PhotoFiles, import.CaptionLines));
         Assert.Equal(["a.jpg", "b.jpg", "d.jpg"], Lines(DatasetFolder.Names));
-        using torch.Tensor features = Npy.Load(Path.Combine(_folder, "out", DatasetFolder.Features));
-        using torch.Tensor first = features.select(1, 0).to(torch.ScalarType.Float32);
-        Assert.Equal(rows == 4 ? [0, 1, 3] : [0, 2, 4], first.data<float>().ToArray());
+        using var scope = torch.NewDisposeScope();
+        torch.Tensor features = Npy.Load(Path.Combine(_folder, "out", DatasetFolder.Features));
+        Assert.Equal(rows == 4 ? [0, 1, 3] : [0, 2, 4], features.select(1, 0).to(torch.ScalarType.Float32).data<float>().ToArray());
         Assert.Equal(torch.ScalarType.Float16, features.dtype);
         Assert.Equal(["empty_captions"], import.Findings.Select(f => f.Code));
     }
@@ -274,8 +274,8 @@ public sealed class CaptionFormatTests : IDisposable
     private void AddArray(string name, int rows, torch.ScalarType type)
     {
         string path = Path.Combine(_folder, $"in{_raw.Files.Count}");
-        using torch.Tensor array = torch.ones(rows).cumsum(0).unsqueeze(1).expand(rows, 8).contiguous().to(type);
-        Npy.Save(path, array);
+        using var scope = torch.NewDisposeScope();
+        Npy.Save(path, torch.tensor([.. Enumerable.Range(0, rows).Select(row => (float)row)]).unsqueeze(1).expand(rows, 8).to(type));
         _raw.Files.Add(new RawFile(name, path, RawFiles.KindOf(path), Owned: true));
     }
 

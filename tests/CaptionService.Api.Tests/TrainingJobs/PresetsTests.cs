@@ -68,7 +68,7 @@ public sealed class PresetsTests(SharedFeatures shared, ITestOutputHelper output
         var random = new Random(1);
         float[] vectors = [.. Enumerable.Range(0, Photos * Values).Select(i => random.NextSingle() + (i % Values % 3 == i / Values % 3 ? 1 : 0))];
         string array = Path.Combine(Directory.CreateTempSubdirectory("features-").FullName, "feats.npy");
-        using (torch.Tensor features = torch.tensor(vectors).view(Photos, Values))
+        using (torch.Tensor features = torch.tensor(vectors, [Photos, Values]))
         {
             Npy.Save(array, features);
         }
