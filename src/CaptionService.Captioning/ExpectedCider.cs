@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Metrics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning;
@@ -129,8 +128,7 @@ public sealed class ExpectedCider : IDisposable
     internal static Tensor Standard(Tensor channels, Tensor mean, Tensor std)
     {
         using var scope = NewDisposeScope();
-        using Scalar length = Math.Sqrt(channels.shape[1]);         // an implicit one could be finalised while it is used
-        return nn.functional.normalize(channels.sub(mean).div(std)).mul(length).MoveToOuterDisposeScope();
+        return nn.functional.normalize(channels.sub(mean).div(std)).times(Math.Sqrt(channels.shape[1])).MoveToOuterDisposeScope();
     }
 
     /// <summary>Where people's captions of photos are expected.</summary>

@@ -61,8 +61,8 @@ internal static class ExpectedCiderFit
             return dense.mm(basis);
         })]);
         double size = places.norm(1).norm().value() / Math.Sqrt(captions.Length);
-        using Scalar scale = size, inverse = 1 / size, share = size / Networks, least = 1e-6, levels = 127, lowest = -127;
-        places = places.mul(inverse);
+        using Scalar least = 1e-6, levels = 127, lowest = -127;
+        places = places.times(1 / size);
 
         // 3. The network.
         Tensor[] seen = [.. views.Select(view => Channels(view, captions.Length, stop).to(device))];
@@ -83,8 +83,8 @@ internal static class ExpectedCiderFit
             ["channels.std"] = std.cpu(),
             ["hidden.weight"] = Half(cat([.. layers.Select(l => l.HiddenWeight)])),
             ["hidden.bias"] = Half(cat([.. layers.Select(l => l.HiddenBias)])),
-            ["output.weight"] = Half(cat([.. layers.Select(l => l.OutputWeight)], 1).mul(share)),
-            ["output.bias"] = Half(stack([.. layers.Select(l => l.OutputBias)]).mean([0L]).mul(scale)),
+            ["output.weight"] = Half(cat([.. layers.Select(l => l.OutputWeight)], 1).times(size / Networks)),
+            ["output.bias"] = Half(stack([.. layers.Select(l => l.OutputBias)]).mean([0L]).times(size)),
             ["ngrams"] = tensor(listed.SelectMany(Ids).ToArray(), [listed.Length, Ngram<int>.MaxLength]),
             ["idf"] = Half(tensor(listed.Select(ngram => (float)Idf(photosWith[ngram])).ToArray())),
             ["vectors"] = basis.div(scales.to(ScalarType.Float32).unsqueeze(1)).round().clamp(lowest, levels).to(ScalarType.Int8).cpu(),

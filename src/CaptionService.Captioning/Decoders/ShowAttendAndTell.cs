@@ -66,9 +66,9 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
         }
         // Σ over places of (1 - Σ over steps of α)², a mean over captions.
         using var none = zeros(captions.Rows, features.shape[1], ScalarType.Float32, features.device);
-        using Scalar one = 1L, share = Lambda / features.shape[1];
+        using Scalar one = 1L;
         var missing = none.index_add(0, captions.RowOfPlace, cat(attention, 0), one).sub(one);
-        var penalty = missing.mul(missing).sum(1).mean().mul(share);
+        var penalty = missing.mul(missing).sum(1).mean().times(Lambda / features.shape[1]);
         return new TrainingPass(cat(outputs, 0), penalty);
     }
 

@@ -66,8 +66,7 @@ internal sealed class TopDown : CaptionDecoder
         var weights1 = Cast(cat([attention_lstm.weight_hh, attention_lstm.weight_ih.narrow(1, e + f, h)], 1));   // (4H, 2H): h1, h2
         var weights2 = Cast(cat([language_lstm.weight_ih, language_lstm.weight_hh], 1));   // (4H, 3H): context, h1, h2
         var bias2 = Cast(language_lstm.bias_ih.plus(language_lstm.bias_hh));
-        using Scalar scale = 1 / Math.Sqrt(h / heads);
-        var queries = Cast(query.weight!.mul(scale));                   // (H, H)
+        var queries = Cast(query.weight!.times(1 / Math.Sqrt(h / heads)));                   // (H, H)
 
         // The recurrence differentiates itself (TopDownRecurrence), from these tensors on.
         Tensor[] inputs = [gates, keys, values, weights1, queries, weights2, bias2];

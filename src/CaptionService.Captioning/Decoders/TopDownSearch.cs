@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Decoders;
@@ -34,8 +33,7 @@ internal sealed class TopDownSearch : FrozenDecoder
         _words = Keep(dropout > 0 ? d.embedding.weight! : nn.functional.linear(d.embedding.weight!, wordWeights));
         _wordWeights = dropout > 0 ? Keep(wordWeights.t()) : null;
         _weights1 = Keep(cat([d.attention_lstm.weight_hh, d.attention_lstm.weight_ih.narrow(1, e + f, h)], 1).t());
-        using Scalar scale = 1 / Math.Sqrt(h / _options.Heads);
-        _queries = Keep(d.query.weight!.mul(scale).t());
+        _queries = Keep(d.query.weight!.times(1 / Math.Sqrt(h / _options.Heads)).t());
         _weights2 = Keep(cat([d.language_lstm.weight_ih, d.language_lstm.weight_hh], 1).t());
         _bias2 = Keep(d.language_lstm.bias_ih.plus(d.language_lstm.bias_hh));
         _output = Keep(d.embedding.weight!.mm(d.output.weight!).t());                        // (H, V): both layers in one

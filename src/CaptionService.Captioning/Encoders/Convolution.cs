@@ -47,7 +47,7 @@ internal sealed class Convolution : IDisposable
 
     /// <summary>(N, in, side, side) → (N, out, side, side).</summary>
     public Tensor Apply(Tensor x) =>
-        _fused?.Apply(x, x.shape[0] < (Few + Many) / 2.0 && _weightForFew is { } few ? few : _weight, _bias) ?? nn.functional.conv2d(x, _weight, _bias, padding: [1L, 1L]).relu_();
+        _fused?.Apply(x, _weightForFew is { } few && x.shape[0] - Few < Many - x.shape[0] ? few : _weight, _bias) ?? nn.functional.conv2d(x, _weight, _bias, padding: [1L, 1L]).relu_();
 
     public void Dispose()
     {
