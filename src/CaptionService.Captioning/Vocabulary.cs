@@ -120,6 +120,14 @@ public sealed class Vocabulary
                 .ThenByDescending(casing => casing.Key, StringComparer.Ordinal).First().Key)));
     }
 
+    /// <summary>These words, their ids unchanged, and after them those of another vocabulary that are not among them, in its order.</summary>
+    /// <exception cref="VocabularyException">More than <see cref="MaxCount"/> words.</exception>
+    public Vocabulary With(Vocabulary other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return new Vocabulary([.. display, .. other.display.Skip(Specials.Length).Where(word => !ids.ContainsKey(word.ToLowerInvariant()))]);
+    }
+
     /// <summary>Reads the lines of a <c>vocabulary.txt</c>.</summary>
     /// <exception cref="VocabularyException">
     /// The special words are not the first four, or a word is empty, repeated (in any casing), longer than

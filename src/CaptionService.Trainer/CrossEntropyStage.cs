@@ -19,7 +19,8 @@ internal sealed class CrossEntropyStage(IReadOnlyList<Lesson> lessons, Adam adam
 
     public override string Name => "cross-entropy";
     public override TrainingOptions Options { get; } = options;
-    protected override int Items(Lesson lesson) => _items[lesson].Length;
+    protected override int[] PhotosOfItems(Lesson lesson) => Array.ConvertAll(_items[lesson], item => item.Photo);
+    protected override bool LearnsFromModels(int epoch) => 2 * epoch < Options.Epochs;
     protected override int Batch => Options.BatchCaptions == 0 ? Options.BatchPhotos : Options.BatchCaptions;
 
     protected override (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] items, long step, long inStage)

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Training;
 
@@ -9,17 +10,35 @@ public sealed class DatasetException(string message) : Exception(message);
 /// <summary>One photo and its captions.</summary>
 /// <param name="Name">File name, as the caption file has it.</param>
 /// <param name="Path">Where the photo is.</param>
-/// <param name="Captions">As written by people.</param>
-public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<string> Captions);
+/// <param name="Captions">As written by people, or by a model where the source says so.</param>
+public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<string> Captions)
+{
+    /// <summary>SHA-256 of the photo's file, in hexadecimal; read at each call.</summary>
+    public string Sha256 => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(Path)));
+}
 
-/// <summary>Photos with captions, split into training and development, and sometimes test.</summary>
+/// <summary>One source of a data set: its place in the splits, and how its photos are drawn.</summary>
+/// <param name="Name">For people.</param>
+/// <param name="Weight">How often each photo is drawn in an epoch.</param>
+/// <param name="ModelWritten">Whether a model wrote the captions: they are learnt from in the first half of the epochs only.</param>
+/// <param name="Train">Its photos to learn from: a part of <see cref="Dataset.Train"/>.</param>
+/// <param name="Dev">Its photos to choose by: a part of <see cref="Dataset.Dev"/>.</param>
+public sealed record Source(string Name, double Weight, bool ModelWritten, Range Train, Range Dev);
+
+/// <summary>Photos with captions, from one source or several, split into training and development, and sometimes test.</summary>
 public sealed class Dataset
 {
+    /// <summary>Where the photos come from, in the order of the splits.</summary>
+    public required IReadOnlyList<Source> Sources { get; init; }
+
     /// <summary>Photos to learn from.</summary>
     public required IReadOnlyList<CaptionedPhoto> Train { get; init; }
 
     /// <summary>Photos to choose by.</summary>
     public required IReadOnlyList<CaptionedPhoto> Dev { get; init; }
+
+    /// <summary>Training photos left out because another source has the same file among its development or test photos.</summary>
+    public int Leaked { get; private init; }
 
     /// <summary>Photos of the test split that lies beside the training split; empty without one.</summary>
     public IReadOnlyList<CaptionedPhoto> Test { get; private init; } = [];
@@ -41,44 +60,69 @@ public sealed class Dataset
     public HashSet<string> TrainCaptions(Tokenizer tokenizer) =>
         Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();
 
-    /// <summary>Reads a Flickr-style data set; relative paths start at <paramref name="root"/>.</summary>
+    /// <summary>Reads a data set of one source or several; relative paths start at <paramref name="root"/>.</summary>
     /// <exception cref="DatasetException">A file is missing or a line is malformed, a split is empty, or the splits overlap.</exception>
-    public static Dataset Load(DatasetPaths paths, string root)
+    public static Dataset Load(IReadOnlyList<DataSource> sources, string root)
     {
-        string file = Path.Combine(root, paths.Captions), features = Path.Combine(Path.GetDirectoryName(file)!, DatasetFolder.Features);
-        string test = Path.Combine(Path.GetDirectoryName(Path.Combine(root, paths.Train))!, DatasetFolder.Test);
+        var read = sources.Select(source => (Paths: source, Data: Read(source, root))).ToArray();
+        if (read.Length > 1 && read.FirstOrDefault(source => source.Data.FeaturesFile is not null).Paths is { } given)
+            throw new DatasetException($"'{given.Captions}' comes with features instead of photos: such a data set is trained on alone.");
+        int leaked = 0;
+        if (read.Length > 1)
+        {
+            var judging = read.SelectMany(source => source.Data.Dev.Concat(source.Data.Test)).AsParallel().Select(photo => photo.Sha256).ToHashSet(StringComparer.Ordinal);
+            for (int i = 0; i < read.Length; i++)
+            {
+                var train = read[i].Data.Train;
+                CaptionedPhoto[] kept = [.. train.AsParallel().AsOrdered().Where(photo => !judging.Contains(photo.Sha256))];
+                leaked += train.Length - kept.Length;
+                read[i].Data = read[i].Data with { Train = kept };
+            }
+        }
+        var placed = new List<Source>();
+        int trained = 0, judged = 0;
+        foreach (var (paths, data) in read)
+        {
+            placed.Add(new Source(paths.Name ?? $"source {placed.Count + 1}", paths.Weight, paths.Trust == DataSource.ModelWritten,
+                trained..(trained + data.Train.Length), judged..(judged + data.Dev.Length)));
+            (trained, judged) = (trained + data.Train.Length, judged + data.Dev.Length);
+        }
+        return trained == 0 || judged == 0
+            ? throw new DatasetException($"The data set has {trained} training and {judged} development photos with captions; both must have some.")
+            : new Dataset
+            {
+                Sources = placed,
+                Train = [.. read.SelectMany(source => source.Data.Train)],
+                Dev = [.. read.SelectMany(source => source.Data.Dev)],
+                Test = [.. read.SelectMany(source => source.Data.Test)],
+                FeaturesFile = read[0].Data.FeaturesFile,
+                Leaked = leaked,
+            };
+    }
+
+    private sealed record Splits(CaptionedPhoto[] Train, CaptionedPhoto[] Dev, CaptionedPhoto[] Test, string? FeaturesFile);
+
+    private static Splits Read(DataSource source, string root)
+    {
+        string file = Path.Combine(root, source.Captions), features = Path.Combine(Path.GetDirectoryName(file)!, DatasetFolder.Features);
+        string test = Path.Combine(Path.GetDirectoryName(Path.Combine(root, source.Train))!, DatasetFolder.Test);
         bool precomputed = File.Exists(features);
         var captions = ReadCaptions(file);
 
-        IReadOnlyList<CaptionedPhoto> Read(string listed) =>
+        CaptionedPhoto[] Listed(string listed) =>
         [
             .. ReadLines(Path.Combine(root, listed)).Select(n => n.Trim()).Where(n => n.Length > 0 && captions.ContainsKey(n))
                 .Distinct(StringComparer.Ordinal)
-                .Select(n => new CaptionedPhoto(n, Path.Combine(root, paths.Photos, n), captions[n])),
+                .Select(n => new CaptionedPhoto(n, Path.Combine(root, source.Photos, n), captions[n])),
         ];
-        var dataset = new Dataset { Train = Read(paths.Train), Dev = Read(paths.Dev), Test = File.Exists(test) ? Read(test) : [], FeaturesFile = precomputed ? features : null };
-        if (dataset.Train.Count == 0 || dataset.Dev.Count == 0)
-            throw new DatasetException($"The data set has {dataset.Train.Count} training and {dataset.Dev.Count} development photos with captions; both must have some.");
-        var missing = precomputed ? [] : dataset.Train.Concat(dataset.Dev).Where(p => !File.Exists(p.Path)).Select(p => p.Name).ToArray();
+        var splits = new Splits(Listed(source.Train), source.Dev is { } dev ? Listed(dev) : [], File.Exists(test) ? Listed(test) : [], precomputed ? features : null);
+        var missing = precomputed ? [] : splits.Train.Concat(splits.Dev).Where(p => !File.Exists(p.Path)).Select(p => p.Name).ToArray();
         if (missing.Length > 0)
             throw new DatasetException($"{missing.Length} photos are missing, {string.Join(", ", missing.Take(5))} among them.");
-        var both = dataset.Train.Select(p => p.Name).Intersect(dataset.Dev.Select(p => p.Name)).ToArray();
+        var both = splits.Train.Select(p => p.Name).Intersect(splits.Dev.Select(p => p.Name)).ToArray();
         if (both.Length > 0)
             throw new DatasetException($"{both.Length} photos are in both splits, {string.Join(", ", both.Take(5))} among them: the scores would flatter.");
-        return dataset;
-    }
-
-    /// <summary>The same photos with the captions of another file; those it has none for are left out.</summary>
-    /// <exception cref="DatasetException">The file is missing or a line is malformed, or a split has no photo in it.</exception>
-    public Dataset WithCaptions(string file)
-    {
-        var captions = ReadCaptions(file);
-        IReadOnlyList<CaptionedPhoto> Of(IReadOnlyList<CaptionedPhoto> photos) =>
-            [.. photos.Where(p => captions.ContainsKey(p.Name)).Select(p => p with { Captions = captions[p.Name] })];
-        var dataset = new Dataset { Train = Of(Train), Dev = Of(Dev), Test = Of(Test), FeaturesFile = FeaturesFile };
-        return dataset.Train.Count > 0 && dataset.Dev.Count > 0
-            ? dataset
-            : throw new DatasetException($"{Path.GetFileName(file)} has captions of {dataset.Train.Count} training and {dataset.Dev.Count} development photos; both must have some.");
+        return splits;
     }
 
     /// <summary>Reads a token file: captions by photo, both in the order of the file.</summary>

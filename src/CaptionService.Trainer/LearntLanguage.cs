@@ -5,8 +5,10 @@ using CaptionService.Captioning.Training;
 namespace CaptionService.Trainer;
 
 /// <summary>One language of a run: its captions and words, its network, and what judges it.</summary>
-internal sealed class LearntLanguage
+internal sealed class LearntLanguage : IDisposable
 {
+    private FeatureSource? _dev;
+
     /// <summary>Name of the model to be made.</summary>
     public string Model { get; }
 
@@ -37,8 +39,8 @@ internal sealed class LearntLanguage
     /// <summary>What the decoder sees of the development photos.</summary>
     public FeatureSource DevFeatures { get; private set; } = null!;
 
-    /// <summary>Scores what the decoder writes.</summary>
-    public Validation Validation { get; private set; } = null!;
+    /// <summary>Score what the decoder writes, one for each source with development photos.</summary>
+    public IReadOnlyList<(string Source, Validation Validation)> Validations { get; private set; } = [];
 
     /// <summary>The network; null before it is made.</summary>
     public CaptionDecoder Decoder { get; set; } = null!;
@@ -50,7 +52,7 @@ internal sealed class LearntLanguage
     public IReadOnlyList<FeatureSource> TrainFeatures => [.. Views.All.Select(view => view.Through(Encoder))];
 
     /// <summary>For a stage.</summary>
-    public Lesson Lesson => new(Captions, Decoder, Views, Encoder);
+    public Lesson Lesson => new(Captions, Decoder, Views, Dataset.Sources, Encoder);
 
     /// <summary>Reads what is learnt.</summary>
     /// <param name="model">Name of the model.</param>
@@ -58,13 +60,14 @@ internal sealed class LearntLanguage
     /// <param name="folder">Where the model is saved.</param>
     /// <param name="dataset">Photos and captions.</param>
     /// <param name="options">How words are counted and captions cut.</param>
-    /// <param name="vocabulary">Words of the model that training starts from; null: those of the captions.</param>
+    /// <param name="vocabulary">Words of the model that training starts from; null: none.</param>
     /// <exception cref="DatasetException">There is nothing to learn.</exception>
     public LearntLanguage(string model, string language, string folder, Dataset dataset, TrainingOptions options, Vocabulary? vocabulary)
     {
         (Model, Language, Folder, Dataset) = (model, language, folder, dataset);
         Tokenizer = Tokenizer.For(language);
-        Vocabulary = vocabulary ?? Vocabulary.Build(dataset.Train.SelectMany(p => p.Captions.Select(Tokenizer.Surfaces)), options.MinWordCount);
+        var heard = vocabulary is null || options.NewWords ? Vocabulary.Build(dataset.Train.SelectMany(p => p.Captions.Select(Tokenizer.Surfaces)), options.MinWordCount) : null;
+        Vocabulary = vocabulary is null ? heard! : heard is null ? vocabulary : vocabulary.With(heard);
         if (Vocabulary.Count == Vocabulary.Unknown + 1)
             throw new DatasetException($"No word is in the training captions {options.MinWordCount} times: lower minWordCount.");
         Captions = Encode(dataset.Train);
@@ -80,22 +83,37 @@ internal sealed class LearntLanguage
         int[] Cut(int[] words) => words.Length <= options.MaxCaptionWords ? words : words[..options.MaxCaptionWords];
     }
 
-    /// <summary>Takes its rows of the features of all photos.</summary>
-    /// <param name="all">Whose features they are.</param>
-    /// <param name="views">Of the training photos.</param>
-    /// <param name="dev">Of the development photos.</param>
-    /// <param name="encoder">Sees the rest of them, where it is learnt too.</param>
-    public void See(Dataset all, TrainingViews views, FeatureSource dev, TunedEncoder? encoder)
+    /// <summary>Opens the features of its photos, computing what is not there yet.</summary>
+    /// <param name="cache">Folder of the feature cache.</param>
+    /// <param name="encoding">What sees the photos.</param>
+    /// <param name="options">Which views there are.</param>
+    /// <param name="progress">Told of each block.</param>
+    /// <param name="stop">Ends the pass.</param>
+    public void Open(string cache, PhotoEncoding encoding, TrainingOptions options, Progress progress, CancellationToken stop)
+    {
+        Views = TrainingViews.Open(Dataset, cache, encoding, options, progress, stop);
+        _dev = FeatureSource.Open(Dataset, Dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);
+    }
+
+    /// <summary>Prepares the judging of what the decoder writes.</summary>
+    /// <param name="encoder">Sees the rest of the photos, where it is learnt too; of all languages the same.</param>
+    public void See(TunedEncoder? encoder)
     {
         Encoder = encoder;
-        Views = views.Select(Rows(all.Train, Dataset.Train));
-        DevFeatures = dev.Select(Rows(all.Dev, Dataset.Dev)).Through(encoder);
-        Validation = new Validation(Dataset.Dev, DevFeatures, Dataset.TrainCaptions(Tokenizer), Vocabulary, Tokenizer);
+        DevFeatures = _dev!.Through(encoder);
+        var training = Dataset.TrainCaptions(Tokenizer);
+        Validations =
+        [
+            .. Dataset.Sources.Select(source => (source.Name, Photos: Dataset.Dev.Take(source.Dev).ToArray(), First: source.Dev.Start.Value)).Where(source => source.Photos.Length > 0)
+                .Select(source => (source.Name, new Validation(source.Photos, DevFeatures.Select([.. Enumerable.Range(source.First, source.Photos.Length)]), training, Vocabulary, Tokenizer))),
+        ];
+    }
 
-        static int[] Rows(IReadOnlyList<CaptionedPhoto> all, IReadOnlyList<CaptionedPhoto> some)
-        {
-            var rowOf = all.Select((photo, row) => (photo.Name, row)).ToDictionary(p => p.Name, p => p.row, StringComparer.Ordinal);
-            return [.. some.Select(photo => rowOf[photo.Name])];
-        }
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Decoder?.Dispose();
+        Views?.Dispose();
+        _dev?.Dispose();
     }
 }

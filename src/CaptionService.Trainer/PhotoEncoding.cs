@@ -48,6 +48,9 @@ public sealed record PhotoEncoding(string EncoderPath, string? AdapterPath = nul
                 return _adapted!.Forward(pool4);
         }
 
+        /// <summary>pool4 (N, 196, 512) → (N, 196, 512); the caller's to dispose.</summary>
+        public Tensor FromPool4(Tensor pool4) => (_adapted ?? _vgg16.Conv5).Forward(pool4);
+
         /// <inheritdoc/>
         public void Dispose()
         {

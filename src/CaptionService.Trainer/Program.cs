@@ -157,6 +157,10 @@ public static class Program
             job = job with { Options = options.Deserialize<TrainingOptions>(TrainingJob.Json)! };
         }
         job.Options.Check(job.BaseModel is not null);
+        if (job.Data.Count == 0)
+            throw new ValidationException("data names no source: it must name photos, captions, train and dev.");
+        foreach (var source in job.Companions.SelectMany(c => c.Data ?? []).Concat(job.Data))
+            source.Check();
         if (job.Version < 1)
             throw new ValidationException($"version is {job.Version}; it must be 1 or more.");
         foreach (var (model, language) in job.Companions.Select(c => (c.Name, c.Language)).Prepend((job.Name, job.Language)))
@@ -184,6 +188,8 @@ public static class Program
         for (int i = 0; i < job.Companions.Count; i++)
         {
             string language = job.Companions[i].Language;
+            if (job.Companions[i].Data is null && (job.Companions[i].Captions is null || job.Data.Count > 1))
+                throw new ValidationException($"The companion '{language}' must name its captions, or, where the job has several sources, a data of its own.");
             if (job.Companions.Take(i).Select(c => c.Language).Append(job.Language).Any(other => Tokenizer.SameLanguage(other, language)))
                 throw new ValidationException($"Two of the job's languages are '{language}'; each is learnt once.");
         }

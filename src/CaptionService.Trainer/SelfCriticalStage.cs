@@ -18,13 +18,14 @@ internal sealed class SelfCriticalStage(Lesson lesson, Adam adam, TrainingOption
 
     public override string Name => "self-critical";
     public override TrainingOptions Options { get; } = options with { Epochs = options.SelfCriticalEpochs, LearningRate = options.SelfCriticalLearningRate, WarmupSteps = 0, Schedule = "cosine" };
-    protected override int Items(Lesson lesson) => lesson.Captions.Length;
+    protected override int[] PhotosOfItems(Lesson lesson) => [.. Enumerable.Range(0, lesson.Captions.Length)];
+    protected override bool LearnsFromModels(int epoch) => false;
     protected override int Batch => Options.BatchPhotos;
 
     /// <returns>The loss: the mean reward, negative.</returns>
     protected override (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] photos, long step, long inStage)
     {
-        var (captions, decoder, _, _) = lesson;
+        var (captions, decoder, _, _, _) = lesson;
         int samples = Options.Samples;
         var places = lesson.See(view, photos);
         SampledCaption[][] drawn;

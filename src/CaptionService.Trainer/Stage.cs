@@ -9,33 +9,61 @@ namespace CaptionService.Trainer;
 /// <param name="options">How.</param>
 internal abstract class Stage(IReadOnlyList<Lesson> lessons, Adam adam, TrainingOptions options)
 {
+    private (Lesson Lesson, (Source Source, int[] Items)[] Sources)[]? _material;
+    private int[]? _stepsOf;
+
     /// <summary>For events.</summary>
     public abstract string Name { get; }
 
     /// <summary>Epochs; learning rate and its fall.</summary>
     public abstract TrainingOptions Options { get; }
 
-    /// <summary>Steps of an epoch.</summary>
-    public int StepsPerEpoch => lessons.Sum(lesson => (Items(lesson) + Batch - 1) / Batch);
-
     /// <summary>Steps of all its epochs.</summary>
-    public long Steps => (long)StepsPerEpoch * Options.Epochs;
+    public long Steps => StepsOf.Sum(steps => (long)steps);
+
+    /// <summary>Steps of each of its epochs.</summary>
+    public IReadOnlyList<int> StepsOf => _stepsOf ??= [.. Enumerable.Range(0, Options.Epochs)
+        .Select(epoch => Material.Sum(of => (of.Sources.Sum(source => Drawn(source.Source, source.Items, epoch)) + Batch - 1) / Batch))];
 
     /// <summary>Items of a step.</summary>
     protected abstract int Batch { get; }
 
-    /// <summary>What an epoch goes through in random order: photos or captions.</summary>
-    protected abstract int Items(Lesson lesson);
+    private (Lesson Lesson, (Source Source, int[] Items)[] Sources)[] Material => _material ??= [.. lessons.Select(lesson =>
+    {
+        int[] photos = PhotosOfItems(lesson);
+        return (lesson, lesson.Sources.Select(source =>
+        {
+            var (first, count) = source.Train.GetOffsetAndLength(lesson.Captions.Length);
+            return (source, Enumerable.Range(0, photos.Length).Where(item => photos[item] >= first && photos[item] < first + count).ToArray());
+        }).ToArray());
+    })];
+
+    /// <summary>The epoch of one of its steps, and which step of the epoch it is; after the last step, the epoch that would follow.</summary>
+    public (int Epoch, int Step) At(long inStage)
+    {
+        int epoch = 0;
+        for (; epoch < StepsOf.Count && inStage >= StepsOf[epoch]; epoch++)
+            inStage -= StepsOf[epoch];
+        return (epoch, (int)inStage);
+    }
+
+    /// <summary>The items an epoch goes through in random order, photos or captions: of each its photo.</summary>
+    protected abstract int[] PhotosOfItems(Lesson lesson);
+
+    /// <summary>Whether an epoch learns from captions that a model wrote.</summary>
+    protected abstract bool LearnsFromModels(int epoch);
 
     /// <summary>The steps of an epoch: of each the lesson and its items. A function of seed and epoch, so that a resumed run takes up the same.</summary>
-    public IReadOnlyList<(Lesson Lesson, int[] Items)> Epoch(int epoch)
+    /// <param name="epoch">Of the stage: 0, 1, …</param>
+    /// <param name="before">Epochs of the run before the stage.</param>
+    public IReadOnlyList<(Lesson Lesson, int[] Items)> Epoch(int epoch, int before)
     {
-        var random = new Random(unchecked(options.Seed * 31 + epoch));
-        var steps = lessons.SelectMany(lesson =>
+        var random = new Random(unchecked(options.Seed * 31 + epoch + before));
+        var steps = Material.SelectMany(of =>
         {
-            int[] order = [.. Enumerable.Range(0, Items(lesson))];
+            int[] order = [.. of.Sources.SelectMany(source => Draw(source.Items, Drawn(source.Source, source.Items, epoch), random))];
             random.Shuffle(order);
-            return order.Chunk(Batch).Select(items => (lesson, items));
+            return order.Chunk(Batch).Select(items => (of.Lesson, items));
         }).ToArray();
         if (lessons.Count > 1)
             random.Shuffle(steps);
@@ -53,10 +81,28 @@ internal abstract class Stage(IReadOnlyList<Lesson> lessons, Adam adam, Training
         using var scope = NewDisposeScope();
         manual_seed(unchecked(options.Seed * 1_000_003L + step));
         var (loss, nll) = Learn(lesson, lesson.Views.At(step), items, step, inStage);
-        double norm = adam.Step(LearningRate.At(inStage, StepsPerEpoch, Options), options.GradientNorm);
+        double norm = adam.Step(LearningRate.At(inStage, (double)Steps / Options.Epochs, Options), options.GradientNorm);
         return (loss, nll, norm);
     }
 
     /// <summary>Leaves the gradient of the loss in the parameters.</summary>
     protected abstract (double Loss, double Nll) Learn(Lesson lesson, FeatureSource view, int[] items, long step, long inStage);
+
+    private int Drawn(Source source, int[] items, int epoch) =>
+        source.ModelWritten && !LearnsFromModels(epoch) ? 0 : (int)Math.Ceiling(source.Weight * items.Length);
+
+    /// <summary>All items as many times as there are enough to draw, and a random choice of them for the rest.</summary>
+    private static List<int> Draw(int[] items, int count, Random random)
+    {
+        var drawn = new List<int>(count);
+        while (items.Length > 0 && drawn.Count + items.Length <= count)
+            drawn.AddRange(items);
+        if (drawn.Count < count)
+        {
+            int[] some = [.. items];
+            random.Shuffle(some);
+            drawn.AddRange(some.Take(count - drawn.Count));
+        }
+        return drawn;
+    }
 }

@@ -35,12 +35,12 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         var encoding = PhotoEncoding.Of(baseModel) with { Pool4 = _options.EncoderRank > 0 };
         string encoder = encoding.EncoderPath;
         CheckBase(baseModel?.Card, encoder);
-        var main = new LearntLanguage(job.Name, job.Language, Path.Combine(folder, "model"), dataset, _options, baseModel?.Vocabulary);
         LearntLanguage[] languages =
         [
-            main,
-            .. job.Companions.Select(c => new LearntLanguage(c.Name, c.Language, Path.Combine(folder, $"model-{c.Language}"), dataset.WithCaptions(Path.Combine(folder, c.Captions)), _options, null)),
+            new(job.Name, job.Language, Path.Combine(folder, "model"), dataset, _options, baseModel?.Vocabulary),
+            .. job.Companions.Select(c => new LearntLanguage(c.Name, c.Language, Path.Combine(folder, $"model-{c.Language}"), Dataset.Load(c.Sources(job), folder), _options, null)),
         ];
+        var main = languages[0];
         events.WriteOnce("started", 0, new
         {
             step = 0,
@@ -49,6 +49,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             captions = main.Captions.Sum(c => c.Length),
             vocabulary = main.Vocabulary.Count,
             unknownWords = UnknownShare(main.Captions),
+            sources = dataset.Sources.Select(s => new { name = s.Name, weight = s.Weight, trust = s.ModelWritten ? DataSource.ModelWritten : DataSource.Human, trainPhotos = s.Train.GetOffsetAndLength(dataset.Train.Count).Length, devPhotos = s.Dev.GetOffsetAndLength(dataset.Dev.Count).Length }),
             baseModel = baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}",
             companions = job.Companions.Select(c => c.Language),
             options = _options,
@@ -56,14 +57,17 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         foreach (var l in languages)
             progress.Say($"{l.Language}: {l.Dataset.Train.Count} training photos, {l.Dataset.Dev.Count} development photos, {l.Captions.Sum(c => c.Length)} captions, {l.Vocabulary.Count} words");
 
+        if (dataset.Leaked > 0)
+            Warn(new Position(), "leaks", $"{dataset.Leaked} training photos are left out: another source has the same file among its development or test photos.");
+
         string cache = Path.Combine(folder, job.Features);
         progress.Report = () => events.Write("progress", new { stage = progress.Stage, done = progress.Done, total = progress.Total, perSecond = progress.Rate, secondsLeft = Math.Round(progress.Left.TotalSeconds) });
-        using var views = TrainingViews.Open(dataset, cache, encoding, _options, progress, stop);
-        using var devFeatures = FeatureSource.Open(dataset, dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);
+        foreach (var l in languages)
+            l.Open(cache, encoding, _options, progress, stop);
         progress.Report = null;
-        var features = views.Upright;
+        var features = main.Views.Upright;
 
-        var network = baseModel?.Decoder.Options ?? new DecoderOptions
+        var network = baseModel is not null ? baseModel.Decoder.Options with { VocabularySize = main.Vocabulary.Count } : new DecoderOptions
         {
             Architecture = _options.Architecture,
             VocabularySize = main.Vocabulary.Count,
@@ -84,7 +88,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         // 2. The network, what each companion shares of it, and what is learnt of the encoder.
         using var tuned = Tuned(features, encoding);
         foreach (var l in languages)
-            l.See(dataset, views, devFeatures, tuned);
+            l.See(tuned);
         manual_seed(_options.Seed);
         try
         {
@@ -111,7 +115,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         finally
         {
             foreach (var l in languages[1..].Append(main))
-                l.Decoder?.Dispose();
+                l.Dispose();
         }
     }
 
@@ -125,7 +129,9 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 parameter.requires_grad_(false);
         }
         using var adam = new Adam(Parameters(languages).Where(p => p.Item2.requires_grad), _options.Beta1, _options.Beta2, _options.WeightAverage);
-        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, job.Data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })));
+        // One plain source is digested as it was before there were several, so that older checkpoints are resumed.
+        object data = job.Data is [{ Name: null, Weight: 1, Trust: DataSource.Human } one] ? new { one.Photos, one.Captions, one.Train, one.Dev } : job.Data;
+        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, Data = data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })));
         var resumed = Checkpoint.Load(folder, adam, jobDigest);
         var at = resumed ?? new Position { Job = jobDigest };
         at = at with { Precision = Precision(at.Precision, TorchRuntime.Device) };
@@ -162,7 +168,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         {
             var stage = stages[at.Stage];
             long inStage = at.Step - at.StageStep;
-            if (inStage == stage.Steps || at.StageOver || Stale(at, stage, Taught(at)))
+            if (inStage >= stage.Steps || at.StageOver || Stale(at, stage, Taught(at)))
             {
                 if (at.Stage == stages.Length - 1)
                     break;
@@ -171,11 +177,12 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 steps = [];
                 continue;
             }
-            int epoch = EpochsDone(at, stage), inEpoch = (int)(inStage % stage.StepsPerEpoch), epochs = at.StageEpoch + stage.Options.Epochs;
+            var (inStageEpoch, inEpoch) = stage.At(inStage);
+            int epoch = at.StageEpoch + inStageEpoch, stepsOfEpoch = stage.StepsOf[inStageEpoch], epochs = at.StageEpoch + stage.Options.Epochs;
             if (steps.Count == 0 || inEpoch == 0)
             {
-                steps = stage.Epoch(epoch);
-                progress.Begin($"epoch {epoch + 1}/{epochs}", stage.StepsPerEpoch, inEpoch);
+                steps = stage.Epoch(inStageEpoch, at.StageEpoch);
+                progress.Begin($"epoch {epoch + 1}/{epochs}", stepsOfEpoch, inEpoch);
                 foreach (var l in languages)
                     l.Decoder.train();
             }
@@ -202,7 +209,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             // Only a budget makes a run depend on the clock.
             if (job.BudgetMinutes is { } minutes)
                 at = at with { Seconds = spent + Stopwatch.GetElapsedTime(began).TotalSeconds, OutOfTime = at.Seconds >= minutes * 60 };
-            bool ends = inEpoch == stage.StepsPerEpoch - 1 || at.OutOfTime;
+            bool ends = inEpoch == stepsOfEpoch - 1 || at.OutOfTime;
             if (ends)
             {
                 if (at.OutOfTime)
@@ -293,7 +300,14 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         using var noGrad = no_grad();
         var weights = from.state_dict();
         foreach (var (name, parameter) in to.state_dict())
-            parameter.copy_(weights[name]);
+        {
+            // Words that are new to the model come after its own. They keep the weights that were drawn, and begin as improbable as its rarest.
+            var known = weights[name];
+            long words = known.shape[0], added = parameter.shape[0] - words;
+            parameter.narrow(0, 0, words).copy_(known);
+            if (added > 0 && known.dim() == 1)
+                parameter.narrow(0, words, added).copy_(known.narrow(0, words - words / 10, words / 10).mean());
+        }
     }
 
     private static double UnknownShare(int[][][] captions) =>
@@ -321,7 +335,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     /// <summary>The loss of self-critical training is the negative reward, which has a chart of its own.</summary>
     private static (string, double) Chart(Stage? stage, string name, double loss) => stage is SelfCriticalStage ? ($"reward/{name}", -loss) : ($"loss/{name}", loss);
 
-    private static int EpochsDone(Position at, Stage stage) => at.StageEpoch + (int)((at.Step - at.StageStep) / stage.StepsPerEpoch);
+    private static int EpochsDone(Position at, Stage stage) => at.StageEpoch + stage.At(at.Step - at.StageStep).Epoch;
 
     private Position EndOfEpoch(LearntLanguage[] taught, Adam adam, Charts charts, Position at, Stage stage, int epoch)
     {
@@ -342,21 +356,28 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
 
     private Scores Validate(LearntLanguage language, Charts charts, Position at, int epoch, Stage? stage = null)
     {
-        var (decoder, validation) = (language.Decoder, language.Validation);
+        var decoder = language.Decoder;
         decoder.eval();
-        Scores scores;
+        (string Source, Scores Scores)[] each;
         using (var frozen = decoder.Freeze(decoder.ComputeType))
-            scores = validation.Run(frozen, validation.Search with { Width = _options.ValidationBeamWidth, Consensus = false });
-        double devLoss = validation.Loss(decoder, language.DevCaptions, _options.BatchPhotos);
+            each = [.. language.Validations.Select(v => (v.Source, v.Validation.Run(frozen, v.Validation.Search with { Width = _options.ValidationBeamWidth, Consensus = false })))];
+        var scores = Scores.Mean([.. each.Select(s => s.Scores)]);
+        double devLoss = Validation.Loss(decoder, language.DevFeatures, language.DevCaptions, _options.BatchPhotos);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
-        var samples = language.Dataset.Dev.Take(8).Select((p, i) => new { photo = p.Name, caption = language.Tokenizer.Detokenize(scores.Written[i]) }).ToArray();
-        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, language = language.Language, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, samples }, language.Language))
+        // Eight photos, of several sources in turn.
+        var samples = Enumerable.Range(0, 8).SelectMany(n => language.Dataset.Sources.Select(s => s.Dev).Where(dev => dev.Start.Value + n < dev.End.Value).Select(dev => dev.Start.Value + n)).Take(8)
+            .Select(i => new { photo = language.Dataset.Dev[i].Name, caption = language.Tokenizer.Detokenize(scores.Written[i]) }).ToArray();
+        var sources = each.Length < 2 ? null : each.Select(s => new { name = s.Source, scores = s.Scores.Figures }).ToArray();
+        if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, language = language.Language, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, sources, samples }, language.Language))
         {
             string dev = job.Companions.Count == 0 ? "dev" : $"dev-{language.Language}";
-            charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ($"loss/{dev}", devLoss), .. scores.Figures.Select(f => ($"{dev}/{f.Key}", f.Value))]);
+            charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ($"loss/{dev}", devLoss), .. scores.Figures.Select(f => ($"{dev}/{f.Key}", f.Value)),
+                .. each.Where(_ => each.Length > 1).SelectMany(s => s.Scores.Figures.Select(f => ($"{dev}/{s.Source}/{f.Key}", f.Value)))]);
         }
         progress.Say($"epoch {epoch}, {language.Language}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
+        foreach (var (source, its) in each.Length > 1 ? each : [])
+            progress.Say($"  {source}: {its}");
         return scores;
     }
 

@@ -45,9 +45,6 @@ internal sealed class TrainingViews : IDisposable
         void Add(PhotoView view) => opened.Add(FeatureSource.Open(dataset, dataset.Train, folder, encoding, view, progress, stop));
     }
 
-    /// <summary>Some of the photos, in every view.</summary>
-    public TrainingViews Select(int[] rows) => new([.. _views.Select(view => view.Select(rows))]);
-
     /// <summary>The view of a step: each step sees one, all come up equally often over the epochs.</summary>
     public FeatureSource At(long step) => _views[(int)((ulong)(step * 2654435761L >> 16) % (ulong)_views.Length)];
 

@@ -14,7 +14,7 @@ namespace CaptionService.Trainer;
 /// <param name="Verbatim">Share of captions that stand word for word in the training set, 0..1.</param>
 /// <param name="Unended">Captions cut at the greatest length.</param>
 /// <param name="Captions">The captions, one a photo in order, tokenised.</param>
-/// <param name="PhotoCider">CIDEr of each, 0..10; their mean is <paramref name="Cider"/>.</param>
+/// <param name="PhotoCider">CIDEr of each, 0..10; of one source, their mean is <paramref name="Cider"/>.</param>
 /// <param name="Variety">How the captions of a photo differ, where several of each were searched.</param>
 public sealed record Scores(double[] Bleu, double Cider, double RougeL, double Length, double Distinct, double Verbatim, int Unended,
     IReadOnlyList<IReadOnlyList<string>> Captions, IReadOnlyList<double> PhotoCider, Variety? Variety = null)
@@ -36,6 +36,13 @@ public sealed record Scores(double[] Bleu, double Cider, double RougeL, double L
         ["verbatim"] = Verbatim,
         ["unended"] = Unended,
     };
+
+    /// <summary>The mean over sources, each counting the same; the captions of all.</summary>
+    public static Scores Mean(IReadOnlyList<Scores> sources) => sources is [var one] ? one : new Scores(
+        [.. Enumerable.Range(0, 4).Select(n => sources.Average(s => s.Bleu[n]))], sources.Average(s => s.Cider), sources.Average(s => s.RougeL), sources.Average(s => s.Length),
+        sources.Average(s => s.Distinct), sources.Average(s => s.Verbatim), sources.Sum(s => s.Unended),
+        [.. sources.SelectMany(s => s.Captions)], [.. sources.SelectMany(s => s.PhotoCider)])
+    { Written = [.. sources.SelectMany(s => s.Written)] };
 
     /// <summary>One line, in the percent that papers use.</summary>
     public override string ToString() =>
@@ -104,9 +111,10 @@ internal sealed class Validation
 
     /// <summary>Mean negative log-likelihood of people's captions, a word.</summary>
     /// <param name="decoder">In evaluation mode.</param>
+    /// <param name="features">What it sees of the photos.</param>
     /// <param name="captions">Of each photo, as ids.</param>
     /// <param name="batch">Photos together.</param>
-    public double Loss(CaptionDecoder decoder, int[][][] captions, int batch)
+    public static double Loss(CaptionDecoder decoder, FeatureSource features, int[][][] captions, int batch)
     {
         using var noGrad = no_grad();
         double sum = 0;
@@ -115,7 +123,7 @@ internal sealed class Validation
         {
             using var scope = NewDisposeScope();
             using var packed = new PackedCaptions([.. rows.Select(r => captions[r])], TorchRuntime.Device);
-            var pass = decoder.Forward(_features.Rows(rows).to(TorchRuntime.Device), packed);
+            var pass = decoder.Forward(features.Rows(rows).to(TorchRuntime.Device), packed);
             var logP = decoder.Logits(pass.Outputs).to(ScalarType.Float32).log_softmax(-1);
             sum -= logP.gather(1, packed.Targets.unsqueeze(1)).sum().value();
             places += packed.Targets.shape[0];

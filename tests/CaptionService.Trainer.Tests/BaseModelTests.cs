@@ -40,6 +40,24 @@ public sealed class BaseModelTests(SharedFeatures features)
     }
 
     [Fact]
+    public void Words_that_are_new_to_the_model_are_learnt_after_its_own()
+    {
+        using var first = new JobFolder(features.Folder);
+        var made = first.Train();
+        using var job = From(first.File("model"));
+        File.AppendAllText(job.File("captions.txt"), "cat.jpg#9\tA Giraffe beside a giraffe.\ncat.jpg#8\tA giraffe and a zebra.\n");
+        job.WriteJob(job.Job with { Options = job.Job.Options with { NewWords = true, MinWordCount = 2 } });
+        var card = job.Train();
+        string[] own = File.ReadAllLines(first.File("model/vocabulary.txt")), all = File.ReadAllLines(job.File("model/vocabulary.txt"));
+        Assert.Equal([.. own, "giraffe"], all);                     // zebra comes once
+        Assert.Equal(made.Decoder with { VocabularySize = own.Length + 1 }, card.Decoder);
+
+        // What the model says before it has learnt is what it said without the word.
+        var before = job.Events().First(e => e.Type == "epoch");
+        Assert.Equal(made.Scores["cider"], before.Data.GetProperty("scores").GetProperty("cider").GetDouble(), 1e-3);
+    }
+
+    [Fact]
     public void A_model_of_another_language_is_refused()
     {
         using var first = new JobFolder(features.Folder, JobFolder.Small with { Epochs = 1 });

@@ -30,15 +30,47 @@ public sealed class DatasetTests : IDisposable
     [Fact]
     public void The_same_photos_get_the_captions_of_another_language_where_it_has_some()
     {
-        var data = Load();
+        var companion = new Companion("samples-de", "de", "captions.de.txt");
         File.WriteAllText(_job.File("captions.de.txt"), "coffee.jpg#0\tKaffee\ncat.jpg#0\tEine Katze\nrocket.jpg#0\tEine Rakete\nabsent.jpg#0\tNichts\n");
-        var german = data.WithCaptions(_job.File("captions.de.txt"));
+        var german = Dataset.Load(companion.Sources(_job.Job), _job.Folder);
         Assert.Equal(["cat.jpg", "coffee.jpg"], german.Train.Select(p => p.Name));
         Assert.Equal(["Eine Katze"], german.Train[0].Captions);
-        Assert.Equal(data.Train[1].Path, german.Train[0].Path);
+        Assert.Equal(Load().Train[1].Path, german.Train[0].Path);
         Assert.Equal(["rocket.jpg"], german.Dev.Select(p => p.Name));
         File.WriteAllText(_job.File("captions.de.txt"), "coffee.jpg#0\tKaffee\n");
-        Assert.Contains("captions.de.txt has captions of 1 training and 0 development photos", Assert.Throws<DatasetException>(() => data.WithCaptions(_job.File("captions.de.txt"))).Message);
+        Assert.Contains("1 training and 0 development photos", Assert.Throws<DatasetException>(() => Dataset.Load(companion.Sources(_job.Job), _job.Folder)).Message);
+    }
+
+    [Fact]
+    public void Several_sources_follow_each_other_in_the_splits()
+    {
+        var data = Load(Second("dev2.txt") with { Name = "web", Weight = 0.5, Trust = "model" });
+        Assert.Equal(["astronaut.jpg", "cat.jpg", "coffee.jpg", "flower.jpg", "copy.jpg"], data.Train.Select(p => p.Name));
+        Assert.Equal(["rocket.jpg", "temple.jpg", "other.jpg"], data.Dev.Select(p => p.Name));
+        Assert.Equal([new Source("source 1", 1, false, 0..4, 0..2), new Source("web", 0.5, true, 4..5, 2..3)], data.Sources);
+        Assert.Equal(0, data.Leaked);
+        Assert.Equal(["rocket.jpg", "temple.jpg"], Load(Second(null)).Dev.Select(p => p.Name));
+    }
+
+    [Fact]
+    public void A_training_photo_that_another_source_judges_by_is_left_out()
+    {
+        File.Copy(Path.Combine(JobFolder.Samples, "temple.jpg"), Path.Combine(_job.Folder, "copy.jpg"), overwrite: true);
+        var data = Load(Second(null, copy: "temple.jpg"));
+        Assert.Equal(["astronaut.jpg", "cat.jpg", "coffee.jpg", "flower.jpg"], data.Train.Select(p => p.Name));
+        Assert.Equal((1, 4..4), (data.Leaked, data.Sources[1].Train));
+    }
+
+    // Two photos in the job's own folder, one to learn from and one to judge by.
+    private DataSource Second(string? dev, string copy = "cat.jpg")
+    {
+        File.Copy(Path.Combine(JobFolder.Samples, copy), Path.Combine(_job.Folder, "copy.jpg"), overwrite: true);
+        File.Copy(Path.Combine(JobFolder.Samples, "coffee.jpg"), Path.Combine(_job.Folder, "other.jpg"), overwrite: true);
+        File.AppendAllText(Path.Combine(_job.Folder, "other.jpg"), "not the same file");
+        File.WriteAllText(_job.File("captions2.txt"), "copy.jpg#0\tone\nother.jpg#0\ttwo\n");
+        File.WriteAllText(_job.File("train2.txt"), "copy.jpg\n");
+        File.WriteAllText(_job.File("dev2.txt"), "other.jpg\n");
+        return new DataSource(".", "captions2.txt", "train2.txt", dev);
     }
 
     [Theory]
@@ -50,7 +82,7 @@ public sealed class DatasetTests : IDisposable
     public void A_malformed_line_is_told_with_its_number(string line)
     {
         File.WriteAllText(_job.File("captions.txt"), $"cat.jpg#0\tone\n\n{line}\ncat.jpg#1\ttwo\n");
-        var refused = Assert.Throws<DatasetException>(Load);
+        var refused = Assert.Throws<DatasetException>(() => Load());
         Assert.StartsWith("Line 3 of captions.txt ", refused.Message);
     }
 
@@ -61,14 +93,14 @@ public sealed class DatasetTests : IDisposable
     public void A_missing_file_is_named(string file)
     {
         File.Delete(_job.File(file));
-        Assert.Contains(file, Assert.Throws<DatasetException>(Load).Message);
+        Assert.Contains(file, Assert.Throws<DatasetException>(() => Load()).Message);
     }
 
     [Fact]
     public void Missing_photos_are_counted_and_named()
     {
         _job.WriteData(Enumerable.Range(0, 7).Select(i => ($"gone{i}.jpg", "text")).Append(("cat.jpg", "text")), [.. Enumerable.Range(0, 7).Select(i => $"gone{i}.jpg")], ["cat.jpg"]);
-        var refused = Assert.Throws<DatasetException>(Load);
+        var refused = Assert.Throws<DatasetException>(() => Load());
         Assert.StartsWith("7 photos are missing, gone0.jpg, ", refused.Message);
     }
 
@@ -76,7 +108,7 @@ public sealed class DatasetTests : IDisposable
     public void Photos_in_both_splits_are_named()
     {
         File.AppendAllText(_job.File("dev.txt"), "cat.jpg\n");
-        Assert.StartsWith("1 photos are in both splits, cat.jpg ", Assert.Throws<DatasetException>(Load).Message);
+        Assert.StartsWith("1 photos are in both splits, cat.jpg ", Assert.Throws<DatasetException>(() => Load()).Message);
     }
 
     [Theory]
@@ -85,8 +117,8 @@ public sealed class DatasetTests : IDisposable
     public void An_empty_split_is_refused(string file, string told)
     {
         File.WriteAllText(_job.File(file), "\nphoto without a caption.jpg\n");
-        Assert.Contains(told, Assert.Throws<DatasetException>(Load).Message);
+        Assert.Contains(told, Assert.Throws<DatasetException>(() => Load()).Message);
     }
 
-    private Dataset Load() => Dataset.Load(new DatasetPaths(JobFolder.Samples, "captions.txt", "train.txt", "dev.txt"), _job.Folder);
+    private Dataset Load(params DataSource[] others) => Dataset.Load([.. _job.Job.Data, .. others], _job.Folder);
 }

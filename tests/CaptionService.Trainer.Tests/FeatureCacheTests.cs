@@ -8,7 +8,7 @@ namespace CaptionService.Trainer.Tests;
 public sealed class FeatureCacheTests : IDisposable
 {
     private static readonly string[] s_names = ["astronaut", "cat", "coffee", "flower", "rocket", "temple"];
-    private const int Block = 32;
+    private const int Block = 32, PhotoBytes = 196 * 512 * 2;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("cache").FullName;
     private readonly TorchSharp.DisposeScope _scope = NewDisposeScope();
@@ -60,13 +60,13 @@ public sealed class FeatureCacheTests : IDisposable
     [Fact]
     public void A_pass_that_was_stopped_goes_on_after_its_last_whole_block()
     {
-        var photos = Samples(Block + 2);
+        var photos = Different(Block + 2);
         using var stop = new CancellationTokenSource();
         using (var atTheFirstBlock = new Listener(stop.Cancel))
             Assert.Throws<OperationCanceledException>(() => Open(photos, progress: new Progress(atTheFirstBlock, interactive: false), stop: stop));
         string file = Assert.Single(Files());
         string[] first = Index(file);
-        Assert.StartsWith("0 ", Assert.Single(first));
+        Assert.Equal(Block, first.Length);
         byte[] block = File.ReadAllBytes(file);
 
         var done = new List<string>();
@@ -75,43 +75,43 @@ public sealed class FeatureCacheTests : IDisposable
         {
             Assert.Contains("34/34", Assert.Single(done));          // one block, not two
             string[] index = Index(file);
-            Assert.Equal(2, index.Length);
-            Assert.Equal(first[0], index[0]);
-            Assert.StartsWith("1 ", index[1]);
+            Assert.Equal(first, index[..Block]);
+            Assert.Equal(Block + 2, index.Length);
             Assert.Equal(block, File.ReadAllBytes(file)[..block.Length]);
-            // Photo 33 is photo 3 again.
+            // Photo 33 shows what photo 3 shows.
             AssertClose(features.Rows([3])[0], features.Rows([Block + 1])[0]);
         }
     }
 
     [Fact]
-    public void A_damaged_or_shortened_block_is_computed_again_and_an_unharmed_one_is_not()
+    public void A_damaged_or_cut_row_is_computed_again_and_an_unharmed_one_is_not()
     {
         var photos = Samples(2);
         Open(photos).Dispose();
         string file = Assert.Single(Files());
         byte[] whole = File.ReadAllBytes(file);
-        Assert.Equal(2 * 196 * 512 * 2, whole.Length);
+        Assert.Equal(2 * PhotoBytes, whole.Length);
         Tensor before;
         using (var again = Open(photos))
             before = again.Rows([0, 1]);
-        Assert.Single(Index(file));
+        Assert.Equal(2, Index(file).Length);
 
         byte[] damaged = [.. whole];
         damaged.AsSpan(200_000, 8).Fill(0xFF);          // in fp16 no numbers
-        foreach (byte[] bytes in (byte[][])[damaged, whole[..^1], []])
+        int lines = 2;
+        foreach (var (bytes, lost) in new[] { (damaged, 1), (whole[..^1], 2), (Array.Empty<byte>(), 2) })
         {
             File.WriteAllBytes(file, bytes);
             using var features = Open(photos);
             AssertClose(before, features.Rows([0, 1]));
+            Assert.Equal(lines += lost, Index(file).Length);
         }
-        Assert.Equal(4, Index(file).Length);
     }
 
     [Fact]
-    public void An_index_line_that_a_crash_cut_costs_its_block_once()
+    public void An_index_line_that_a_crash_cut_costs_its_photo_once()
     {
-        var photos = Samples(1);
+        var photos = Samples(2);
         Open(photos).Dispose();
         string file = Assert.Single(Files());
         string index = File.ReadAllText(file + ".index");
@@ -120,31 +120,55 @@ public sealed class FeatureCacheTests : IDisposable
         string mended = File.ReadAllText(file + ".index");
         Open(photos).Dispose();
         Assert.Equal(mended, File.ReadAllText(file + ".index"));
-        Assert.Equal(2, Index(file).Length);
+        Assert.Equal(3, Index(file).Length);
     }
 
     [Fact]
-    public void Other_photos_another_order_and_another_encoder_have_files_of_their_own()
+    public void Photos_are_encoded_once_whatever_split_they_are_in_and_another_encoder_has_a_file_of_its_own()
     {
-        var photos = Samples(2);
-        Open(photos).Dispose();
-        Open(photos[..1]).Dispose();
-        Open([photos[1], photos[0]]).Dispose();
-        Assert.Equal(3, Files().Length);
+        var photos = Samples(3);
+        using var straight = Open(photos[..2]);
+        string file = Assert.Single(Files());
+        // Opened while it is open: another order, one twice, one that is new, one under another name in another place.
+        string moved = Path.Combine(_folder, "moved.jpg");
+        File.Copy(photos[0].Path, moved);
+        using (var other = Open([photos[1], photos[2], photos[1], new CaptionedPhoto("moved.jpg", moved, [])]))
+        {
+            Assert.Equal(3, Index(Assert.Single(Files())).Length);
+            Assert.Equal(3 * PhotoBytes, new FileInfo(file).Length);
+            AssertSame(straight.Rows([1, 1, 0]), other.Rows([0, 2, 3]));
+            AssertEncoded(other.Rows([1]), Pixels(3)[2].unsqueeze(0));
+        }
 
         var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
         weights["features.28.bias"].plus_(ones(1));
-        string other = Path.Combine(_folder, "other.safetensors");
-        Safetensors.Save(other, weights);
-        using (var features = FeatureCache.Open(_folder, photos[..1], new PhotoEncoding(other), PhotoView.Upright, Silent, TestContext.Current.CancellationToken))
-            Assert.True(features.Rows([0]).count_nonzero().item<long>() > Open(photos[..1]).Rows([0]).count_nonzero().item<long>());
-        Assert.Equal(4, Files().Length);
+        string encoder = Path.Combine(_folder, "other.safetensors");
+        Safetensors.Save(encoder, weights);
+        using (var features = FeatureCache.Open(_folder, photos[..1], new PhotoEncoding(encoder), PhotoView.Upright, Silent, TestContext.Current.CancellationToken))
+            Assert.True(features.Rows([0]).count_nonzero().item<long>() > straight.Rows([0]).count_nonzero().item<long>());
+        Assert.Equal(2, Files().Length);
 
-        // A name or a place is not part of it.
-        string moved = Path.Combine(_folder, "moved.jpg");
-        File.Copy(photos[0].Path, moved);
-        Open([new CaptionedPhoto("moved.jpg", moved, [])]).Dispose();
-        Assert.Equal(4, Files().Length);
+        static void AssertSame(Tensor a, Tensor b) => Assert.True(a.equal(b).all().item<bool>());
+    }
+
+    [Fact]
+    public void What_is_cached_as_pool4_goes_only_through_the_last_block()
+    {
+        var photos = Samples(2);
+        var encoding = new PhotoEncoding(Captioner.DefaultEncoderPath);
+        Open([photos[0]], encoding with { Pool4 = true }).Dispose();
+        // The second photo is said to have the first one's pool4: what is then seen of it shows where it was taken from.
+        string index = Path.Combine(_folder, Assert.Single(Files()) + ".index");
+        File.AppendAllText(index, File.ReadAllText(index).Replace(photos[0].Sha256, photos[1].Sha256, StringComparison.Ordinal));
+        using var features = Open(photos, encoding);
+        Assert.True(features.Rows([0]).equal(features.Rows([1])).all().item<bool>());
+        AssertClose(features.Rows([0]), Vgg16Of(Pixels(1)));
+
+        static Tensor Vgg16Of(Tensor pixels)
+        {
+            using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, EncoderPrecision.Float32);
+            return encoder.Forward(pixels);
+        }
     }
 
     [Fact]
@@ -169,9 +193,20 @@ public sealed class FeatureCacheTests : IDisposable
     private FeatureCache Open(CaptionedPhoto[] photos, PhotoView view = PhotoView.Upright, Progress? progress = null, CancellationTokenSource? stop = null) =>
         FeatureCache.Open(_folder, photos, new PhotoEncoding(Captioner.DefaultEncoderPath), view, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
 
+    private FeatureCache Open(CaptionedPhoto[] photos, PhotoEncoding encoding) =>
+        FeatureCache.Open(_folder, photos, encoding, PhotoView.Upright, Silent, TestContext.Current.CancellationToken);
+
     /// <summary>The samples, again and again.</summary>
     private static CaptionedPhoto[] Samples(int count) =>
         [.. Enumerable.Range(0, count).Select(i => s_names[i % 6] + ".jpg").Select(name => new CaptionedPhoto(name, Path.Combine(JobFolder.Samples, name), []))];
+
+    /// <summary>The samples, again and again, as files that differ after the photo's end.</summary>
+    private CaptionedPhoto[] Different(int count) => [.. Samples(count).Select((photo, i) =>
+    {
+        string path = Path.Combine(_folder, $"{i}.jpg");
+        File.WriteAllBytes(path, [.. File.ReadAllBytes(photo.Path), .. BitConverter.GetBytes(i)]);
+        return photo with { Path = path };
+    })];
 
     private static Tensor Pixels(int count) => Vgg16.Pixels([.. Samples(count).Select(p => Photo.Decode(File.ReadAllBytes(p.Path)))]);
 

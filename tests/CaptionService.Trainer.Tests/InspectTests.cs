@@ -102,7 +102,7 @@ public sealed class InspectTests : IDisposable
         Assert.Equal(["astronaut.jpg", "cat.jpg", "coffee.jpg", "flower.jpg"], Names(DatasetFolder.Train));
         Assert.Equal(["rocket.jpg", "temple.jpg"], Names(DatasetFolder.Dev));
         Assert.Equal(2, report.Splits.MovedOut);
-        Assert.NotEmpty(Dataset.Load(DatasetFolder.Paths(_folder), "/").Train);
+        Assert.NotEmpty(Dataset.Load([DatasetFolder.Paths(_folder)], "/").Train);
     }
 
     [Fact]
@@ -250,7 +250,7 @@ public sealed class InspectTests : IDisposable
         Assert.True(report.Photos.Precomputed);
         Assert.Equal((6, 6), (report.Photos.WithCaptions, report.Photos.Usable));
         Assert.Null(report.Estimate!.PhotosPerSecond);
-        var dataset = Dataset.Load(DatasetFolder.Paths(_folder), "/");
+        var dataset = Dataset.Load([DatasetFolder.Paths(_folder)], "/");
         using var features = FeatureSource.Open(dataset, dataset.Dev, "nowhere", new PhotoEncoding("nowhere"), PhotoView.Upright, new Progress(TextWriter.Null, false), CancellationToken.None);
         Assert.True(features.SingleVector);
         Assert.Equal(3, features.Size);

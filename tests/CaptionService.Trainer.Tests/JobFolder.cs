@@ -46,7 +46,7 @@ internal sealed class JobFolder : IDisposable
             Name = "samples",
             Language = "en",
             Features = features,
-            Data = new DatasetPaths(Samples, "captions.txt", "train.txt", "dev.txt"),
+            Data = [new DataSource(Samples, "captions.txt", "train.txt", "dev.txt")],
             Options = options ?? Small,
         };
         WriteData(Captions.SelectMany(p => p.Value.Select(c => (p.Key + ".jpg", c))), ["astronaut.jpg", "cat.jpg", "coffee.jpg", "flower.jpg"], ["rocket.jpg", "temple.jpg"]);

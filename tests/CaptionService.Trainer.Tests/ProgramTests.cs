@@ -88,6 +88,9 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
     [InlineData("companions", """[{"name": "x", "language": "de", "captions": "a"}, {"name": "y", "language": "de", "captions": "b"}]""", "de")]
     [InlineData("teachers", """{"models": ["../model"], "share": 2}""", "share is 2")]
     [InlineData("teachers", """{"models": []}""", "no models")]
+    [InlineData("data", """[{"photos": "p", "captions": "c", "train": "t", "dev": "d"}, {"photos": "p", "captions": "c", "train": "t", "weight": 0}]""", "weight of a source is 0; it must be 0.01 to 100")]
+    [InlineData("data", """{"photos": "p", "captions": "c", "train": "t", "dev": "d", "trust": "none"}""", "trust of a source is 'none'; it must be human or model")]
+    [InlineData("data", """[]""", "data names no source")]
     [InlineData("", "null", "null")]
     [InlineData("", "{", "$")]
     [InlineData("", "", "token")]
@@ -164,7 +167,7 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
         File.WriteAllText(job.File("broken.jpg"), "no photo");
         job.WriteData([("broken.jpg", "A photo."), ("cat.jpg", "A cat.")], ["broken.jpg"], ["cat.jpg"]);
         File.Copy(Path.Combine(JobFolder.Samples, "cat.jpg"), job.File("cat.jpg"));
-        job.WriteJob(job.Job with { Data = job.Job.Data with { Photos = "." } });
+        job.WriteJob(job.Job with { Data = [job.Job.Data[0] with { Photos = "." }] });
         var (code, error) = Run("train", job.Folder);
         Assert.Equal(TrainerExit.BadData, code);
         Assert.Contains("broken.jpg", error);

@@ -26,7 +26,7 @@ public sealed class SelfCriticalStageTests(ITestOutputHelper output)
         manual_seed(3);
         using var decoder = CaptionDecoder.Create(new DecoderOptions { VocabularySize = 23, Embedding = 16, Hidden = 32, Heads = 4, FeatureSize = 8 });
         using var adam = new Adam(decoder.named_parameters(), 0.9, 0.98, 0);
-        var lesson = new Lesson(s_captions, decoder, new TrainingViews(features));
+        var lesson = new Lesson(s_captions, decoder, new TrainingViews(features), [new Source("all", 1, ModelWritten: false, .., ..)]);
         var stage = new SelfCriticalStage(lesson, adam, options);
         double[] rewards = [.. Enumerable.Range(0, 400).Select(step => -stage.Step(lesson, [0, 1, 2, 3], step, step).Loss)];
         output.WriteLine($"{rewards[..20].Average():F2} to {rewards[^20..].Average():F2}");

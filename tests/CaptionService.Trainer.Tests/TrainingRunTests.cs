@@ -43,6 +43,41 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
     }
 
     [Fact]
+    public void Sources_are_drawn_by_their_weights_judged_apart_and_resumed_bit_for_bit()
+    {
+        var options = JobFolder.Small with { Epochs = 2, SelfCriticalEpochs = 1 };
+        using var unbroken = new JobFolder(features.Folder, options);
+        using var broken = new JobFolder(features.Folder, options);
+        foreach (var job in new[] { unbroken, broken })
+        {
+            job.WriteData(JobFolder.Captions.SelectMany(p => p.Value.Select(c => (p.Key + ".jpg", c))), ["astronaut.jpg", "cat.jpg"], ["rocket.jpg"]);
+            File.WriteAllLines(job.File("train2.txt"), ["coffee.jpg"]);
+            File.WriteAllLines(job.File("dev2.txt"), ["temple.jpg"]);
+            File.WriteAllLines(job.File("train3.txt"), ["flower.jpg"]);
+            job.WriteJob(job.Job with
+            {
+                Data = [job.Job.Data[0] with { Name = "own" }, job.Job.Data[0] with { Name = "more", Train = "train2.txt", Dev = "dev2.txt", Weight = 3 },
+                    job.Job.Data[0] with { Name = "web", Train = "train3.txt", Dev = null, Trust = DataSource.ModelWritten }],
+            });
+        }
+        unbroken.Train();
+        // Two photos a step: 2 + 3 + 1 photos, then without those whose captions a model wrote 2 + 3, and as many self-critically.
+        for (int step = 0; step < 3 + 3 + 3; step++)
+            Assert.Throws<OperationCanceledException>(() => broken.Train(stopped: true));
+        broken.Train(stopped: true);
+        Assert.True(File.ReadAllBytes(unbroken.File("checkpoint.safetensors")).AsSpan().SequenceEqual(File.ReadAllBytes(broken.File("checkpoint.safetensors"))));
+        var epochs = broken.Events().Where(e => e.Type == "epoch").Select(e => e.Data).ToArray();
+        Assert.Equal([3, 6, 9], epochs.Select(e => e.GetProperty("step").GetInt32()));
+        Assert.All(epochs, epoch =>
+        {
+            var sources = epoch.GetProperty("sources").EnumerateArray().ToArray();
+            Assert.Equal(["own", "more"], sources.Select(s => s.GetProperty("name").GetString()));
+            Assert.Equal(epoch.GetProperty("scores").GetProperty("cider").GetDouble(), sources.Average(s => s.GetProperty("scores").GetProperty("cider").GetDouble()), 1e-9);
+            Assert.Equal(["rocket.jpg", "temple.jpg"], epoch.GetProperty("samples").EnumerateArray().Select(s => s.GetProperty("photo").GetString()));
+        });
+    }
+
+    [Fact]
     public void Languages_learnt_together_leave_a_model_each_and_resume_bit_for_bit()
     {
         var options = JobFolder.Small with { Epochs = 2, SelfCriticalEpochs = 1 };
@@ -288,7 +323,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         }
         job.WriteData(JobFolder.Captions.SelectMany(p => p.Value.SelectMany(c => new[] { (p.Key + ".jpg", c), (p.Key + " again.jpg", c) })),
             [.. JobFolder.Captions.Keys.Select(n => n + ".jpg")], [.. JobFolder.Captions.Keys.Select(n => n + " again.jpg")]);
-        job.WriteJob(job.Job with { Data = job.Job.Data with { Photos = "." } });
+        job.WriteJob(job.Job with { Data = [job.Job.Data[0] with { Photos = "." }] });
     }
 
     /// <summary>Gives the job a cache of its own in which the first training photos are no numbers, digests and all.</summary>

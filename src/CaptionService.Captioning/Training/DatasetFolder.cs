@@ -36,6 +36,6 @@ public static class DatasetFolder
     public const string Report = "report.json";
 
     /// <summary>The paths of a data set for a job.</summary>
-    public static DatasetPaths Paths(string folder) =>
+    public static DataSource Paths(string folder) =>
         new(Path.Combine(folder, Photos), Path.Combine(folder, Captions), Path.Combine(folder, Train), Path.Combine(folder, Dev));
 }

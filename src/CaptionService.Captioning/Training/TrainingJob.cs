@@ -1,4 +1,6 @@
+using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace CaptionService.Captioning.Training;
 
@@ -14,8 +16,9 @@ public sealed record TrainingJob
     /// <summary>Language of the captions (BCP 47).</summary>
     public required string Language { get; init; }
 
-    /// <summary>Where the data is.</summary>
-    public required DatasetPaths Data { get; init; }
+    /// <summary>Where the data is: one source, or a list of several.</summary>
+    [JsonConverter(typeof(OneOrMore<DataSource>))]
+    public required IReadOnlyList<DataSource> Data { get; init; }
 
     /// <summary>
     /// Captions of the same photos in other languages. All languages share the weights of the network except those of
@@ -47,7 +50,7 @@ public sealed record TrainingJob
     /// <summary>Camel case, unknown members refused: a misspelt option is an error, not a default.</summary>
     public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
     {
-        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         AllowDuplicateProperties = false,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
@@ -58,8 +61,15 @@ public sealed record TrainingJob
 /// <summary>A language that is learnt along; its model is left in the job's folder <c>model-LANGUAGE</c>.</summary>
 /// <param name="Name">Name of its model.</param>
 /// <param name="Language">Of the captions (BCP 47).</param>
-/// <param name="Captions">Token file; it need not have captions of every photo.</param>
-public sealed record Companion(string Name, string Language, string Captions);
+/// <param name="Captions">Token file for the photos of the job's one source; it need not have captions of every photo. null: <paramref name="Data"/> says.</param>
+/// <param name="Data">Sources of its own; null: those of the job, with <paramref name="Captions"/>.</param>
+public sealed record Companion(string Name, string Language,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Captions = null,
+    [property: JsonConverter(typeof(OneOrMore<DataSource>)), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<DataSource>? Data = null)
+{
+    /// <summary>Its sources: its own, or that of the job with its captions.</summary>
+    public IReadOnlyList<DataSource> Sources(TrainingJob job) => Data ?? [job.Data[0] with { Captions = Captions! }];
+}
 
 /// <summary>
 /// Models whose expectation of each next word is learnt beside the human one (Hinton et al. 2015, arXiv:1503.02531): several
@@ -69,9 +79,51 @@ public sealed record Companion(string Name, string Language, string Captions);
 /// <param name="Share">Of their mean expectation in what is learnt, 0..1; the rest is the human captions'.</param>
 public sealed record Teaching(IReadOnlyList<string> Models, double Share = 0.7);
 
-/// <summary>A data set on disk.</summary>
+/// <summary>A source of training data on disk.</summary>
 /// <param name="Photos">Folder of the photos.</param>
 /// <param name="Captions">Token file: <c>photo#k&lt;TAB&gt;caption</c> on each line (Flickr8k, Flickr30k).</param>
 /// <param name="Train">File with the names of the training photos, one a line.</param>
-/// <param name="Dev">File with the names of the development photos, one a line.</param>
-public sealed record DatasetPaths(string Photos, string Captions, string Train, string Dev);
+/// <param name="Dev">File with the names of the development photos, one a line; null: the source is only learnt from.</param>
+public sealed record DataSource(string Photos, string Captions, string Train, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Dev = null)
+{
+    /// <summary><see cref="Trust"/> of captions that people wrote.</summary>
+    public const string Human = "human";
+
+    /// <summary><see cref="Trust"/> of captions that a model wrote.</summary>
+    public const string ModelWritten = "model";
+
+    /// <summary>Name in events and reports; null: its number.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>How often each of its photos is drawn in an epoch: 0.5 = a random half of them, 2 = each twice.</summary>
+    public double Weight { get; init; } = 1;
+
+    /// <summary>Who wrote the captions: <see cref="Human"/>, or <see cref="ModelWritten"/>, from which only the first half of the cross-entropy epochs learns.</summary>
+    public string Trust { get; init; } = Human;
+
+    /// <exception cref="ValidationException">A value is out of its range; the message names it and the range.</exception>
+    public void Check()
+    {
+        if (Weight is not (>= 0.01 and <= 100))
+            throw new ValidationException($"The weight of a source is {Weight}; it must be 0.01 to 100.");
+        if (Trust is not (Human or ModelWritten))
+            throw new ValidationException($"The trust of a source is '{Trust}'; it must be {Human} or {ModelWritten}.");
+    }
+}
+
+/// <summary>A list that may be written as its one element.</summary>
+internal sealed class OneOrMore<T> : JsonConverter<IReadOnlyList<T>>
+{
+    public override IReadOnlyList<T> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        reader.TokenType == JsonTokenType.StartArray
+            ? JsonSerializer.Deserialize<T[]>(ref reader, options)!
+            : [JsonSerializer.Deserialize<T>(ref reader, options)!];
+
+    public override void Write(Utf8JsonWriter writer, IReadOnlyList<T> value, JsonSerializerOptions options)
+    {
+        if (value is [var one])
+            JsonSerializer.Serialize(writer, one, options);
+        else
+            JsonSerializer.Serialize(writer, value.ToArray(), options);
+    }
+}

@@ -39,6 +39,11 @@ public sealed record TrainingOptions
     [Range(1, 1000), Description("Times a word must be seen in the training captions to be learnt."), Unit("occurrences")]
     public int MinWordCount { get; init; } = 4;
 
+    /// <summary>Whether words the base model does not know are added to its own, where they come <see cref="MinWordCount"/> times.</summary>
+    [Description("Whether words that the base model does not know are added to its own, where they come minWordCount times.")]
+    [System.Text.Json.Serialization.JsonIgnore(Condition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingDefault)]
+    public bool NewWords { get; init; }
+
     /// <summary>Words of a training caption beyond this many are cut.</summary>
     [Range(4, 200), Description("Words of a training caption that are used; the rest is cut."), Unit("words")]
     public int MaxCaptionWords { get; init; } = 24;
