@@ -77,9 +77,9 @@ public sealed record CaptionedBatch(IReadOnlyList<IReadOnlyList<Caption>> Photos
 /// </summary>
 public sealed class Captioner : IDisposable
 {
-    private readonly SharedEncoders.Share _share;
+    private readonly SharedEncoders.Share<Vgg16> _share;
+    private readonly SharedEncoders.Share<Conv5>? _adapted;         // its last block; null: the encoder's own
     private readonly Vgg16 _encoder;
-    private readonly Conv5? _adapted;                   // its own last block; null: the encoder's
     private readonly FrozenDecoder _decoder;
     private readonly Vocabulary _vocabulary;
     private readonly Tokenizer _tokenizer;
@@ -106,11 +106,11 @@ public sealed class Captioner : IDisposable
     /// <summary>The encoder weights that come with the product.</summary>
     public static string DefaultEncoderPath { get; } = Path.Combine(DefaultModels, "vgg16", "encoder.safetensors");
 
-    private Conv5 Conv5 => _adapted ?? _encoder.Conv5;
+    internal Conv5 Conv5 => _adapted?.Value ?? _encoder.Conv5;
 
-    private Captioner(ModelBundle bundle, FrozenDecoder decoder, ExpectedCider? expected, SharedEncoders.Share share, Conv5? adapted, Device device)
+    private Captioner(ModelBundle bundle, FrozenDecoder decoder, ExpectedCider? expected, SharedEncoders.Share<Vgg16> share, SharedEncoders.Share<Conv5>? adapted, Device device)
     {
-        (Model, _vocabulary, _calibration, _decoder, _expected, _share, _encoder, _adapted, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, expected, share, share.Encoder, adapted, device);
+        (Model, _vocabulary, _calibration, _decoder, _expected, _share, _encoder, _adapted, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, expected, share, share.Value, adapted, device);
         _tokenizer = Tokenizer.For(Model.Language);
         _search = BeamSearchOptions.For(_tokenizer, _vocabulary);
     }
@@ -140,7 +140,7 @@ public sealed class Captioner : IDisposable
             throw new ModelBundleException($"'{bundle.Card.Name}' works from features of {decoder.FeatureSize} values; the encoder gives {expectedSize}.");
 
         var device = TorchRuntime.Device;
-        SharedEncoders.Share share;
+        SharedEncoders.Share<Vgg16> share;
         try
         {
             share = encoders.Take(encoderPath, digest, device, precision);
@@ -149,20 +149,17 @@ public sealed class Captioner : IDisposable
         {
             throw new ModelBundleException($"The encoder weights cannot be loaded: {e.Message}", e);
         }
-        Conv5? adapted = null;
+        SharedEncoders.Share<Conv5>? adapted = null;
         ExpectedCider? expectedCider = null;
         try
         {
-            if (decoder.SingleVector && !share.Encoder.HasFc7)
+            if (decoder.SingleVector && !share.Value.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
             if (bundle.AdapterPath is { } path)
-            {
-                using var adapter = EncoderAdapter.Load(path);
-                adapted = Conv5.Load(encoderPath, adapter, device, share.Encoder.Precision);
-            }
+                adapted = encoders.TakeBlock(encoderPath, digest, path, device, share.Value.Precision);
             expectedCider = bundle.LoadExpectedCider(device);
             bundle.Decoder.to(device);
-            return new Captioner(bundle, bundle.Decoder.Freeze(share.Encoder.Precision.Type), expectedCider, share, adapted, device);
+            return new Captioner(bundle, bundle.Decoder.Freeze(share.Value.Precision.Type), expectedCider, share, adapted, device);
         }
         catch (Exception e)
         {
@@ -192,7 +189,8 @@ public sealed class Captioner : IDisposable
                 if (Model.Decoder.SingleVector)
                     _encoder.Fc7(places);
             }
-            _adapted?.Forward(zeros(1, Vgg16.Places, Vgg16.Channels));
+            if (_adapted?.IsFirstUse() == true)
+                _adapted.Value.Forward(zeros(1, Vgg16.Places, Vgg16.Channels));
             var decoder = Model.Decoder;
             var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
             if (captions is not [{ Length: > 0 } ranked] || !ranked.All(caption => double.IsFinite(caption.LogProbability)))

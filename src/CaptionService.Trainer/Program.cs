@@ -161,6 +161,8 @@ public static class Program
             throw new ValidationException("data names no source: it must name photos, captions, train and dev.");
         foreach (var source in job.Companions.SelectMany(c => c.Data ?? []).Concat(job.Data))
             source.Check();
+        if (job.Adapter is not null && job.Options.EncoderRank > 0)
+            throw new ValidationException("adapter takes over a model's change of the encoder as it is: encoderRank must be 0.");
         if (job.Version < 1)
             throw new ValidationException($"version is {job.Version}; it must be 1 or more.");
         foreach (var (model, language) in job.Companions.Select(c => (c.Name, c.Language)).Prepend((job.Name, job.Language)))

@@ -33,6 +33,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         var dataset = Dataset.Load(job.Data, folder);
         using var baseModel = job.BaseModel is { } start ? ModelBundle.Load(Path.Combine(folder, start)) : null;
         var encoding = PhotoEncoding.Of(baseModel) with { Pool4 = _options.EncoderRank > 0 };
+        if (job.Adapter is { } other)
+            encoding = encoding with { AdapterPath = AdapterOf(Path.Combine(folder, other)) };
         string encoder = encoding.EncoderPath;
         CheckBase(baseModel?.Card, encoder);
         LearntLanguage[] languages =
@@ -109,8 +111,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             if (at.Useless is { } why)
                 throw new CollapsedException(why);
             foreach (var companion in languages[1..])
-                Finish(companion, at, encoder, baseModel, teachers);
-            return Finish(main, at, encoder, baseModel, teachers);
+                Finish(companion, at, encoding, baseModel, teachers);
+            return Finish(main, at, encoding, baseModel, teachers);
         }
         finally
         {
@@ -235,18 +237,18 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         LearntLanguage[] Taught(Position at) => at.Stage == 0 ? languages : [languages[at.Stage - 1]];
     }
 
-    private ModelCard Finish(LearntLanguage language, Position at, string encoder, ModelBundle? baseModel, Teachers teachers)
+    private ModelCard Finish(LearntLanguage language, Position at, PhotoEncoding encoding, ModelBundle? baseModel, Teachers teachers)
     {
         var best = at.BestOf(language);
         Checkpoint.LoadBest(folder, language, best.Epoch);
-        using var kept = language.Encoder is null && baseModel?.AdapterPath is { } path ? EncoderAdapter.Load(path) : null;
+        using var kept = language.Encoder is null && encoding.AdapterPath is { } path ? EncoderAdapter.Load(path) : null;
         ModelBundle.Save(language.Folder, new ModelCard
         {
             Name = language.Model,
             Version = job.Version,
             Language = language.Language,
             Decoder = language.Decoder.Options,
-            EncoderSha256 = language.DevFeatures.SingleVector ? null : ModelBundle.FileSha256(encoder),
+            EncoderSha256 = language.DevFeatures.SingleVector ? null : ModelBundle.FileSha256(encoding.EncoderPath),
             Scores = best.Scores,
             Training = new Dictionary<string, JsonElement>
             {
@@ -282,6 +284,12 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return [.. shared, .. encoder, .. languages[1..].SelectMany(l => l.Decoder.named_parameters()
             .Where(own => !shared.Any(s => ReferenceEquals(s.parameter, own.parameter)))
             .Select(own => ($"{l.Language}.{own.name}", own.parameter)))];
+    }
+
+    private static string AdapterOf(string model)
+    {
+        using var bundle = ModelBundle.Load(model);
+        return bundle.AdapterPath ?? throw new DatasetException($"The model '{bundle.Card.Name}' has changed nothing of the encoder: adapter must name one that has.");
     }
 
     private void CheckBase(ModelCard? card, string encoder)

@@ -27,6 +27,36 @@ public sealed class SharedEncodersTests
         second.Dispose();
     }
 
+    [Fact]
+    public void Models_that_change_the_last_block_alike_share_it()
+    {
+        using var one = new SmallBundle("top-down", 1);
+        using var other = new SmallBundle("top-down", 2);
+        using (var adapter = new EncoderAdapter(2))
+        {
+            using (no_grad())
+                adapter.Factors(28).B.normal_(std: 0.01);
+            foreach (var bundle in new[] { one, other })
+            {
+                using var plain = ModelBundle.Load(bundle.Folder);
+                ModelBundle.Save(bundle.Folder, plain.Card, plain.Vocabulary, plain.Decoder, null, adapter);
+            }
+        }
+        var photo = Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png")));
+        var encoders = new SharedEncoders();
+        using var first = Captioner.Load(one.Folder, encoders: encoders);
+        var second = Captioner.Load(other.Folder, encoders: encoders);
+        second.WarmUp();
+        var together = Captioner.Caption([new CaptionJob(photo, new CaptionOptions(), first), new CaptionJob(photo, new CaptionOptions(), second)]);
+        Assert.Same(first.Conv5, second.Conv5);         // what a batch is grouped by
+        using var alone = Captioner.Load(other.Folder);
+        Assert.Equal(alone.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text, together.Photos[1][0].Text);
+
+        string before = first.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text;
+        second.Dispose();
+        Assert.Equal(before, first.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text);
+    }
+
     [Theory]
     [InlineData("top-down")]
     [InlineData("show-attend-and-tell")]

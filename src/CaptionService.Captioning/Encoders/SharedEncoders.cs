@@ -2,12 +2,13 @@ using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
 
-/// <summary>The encoders in memory, one for each set of weights: models that see with the same weights share it.</summary>
+/// <summary>The encoders in memory, one for each set of weights, and one last block for each change of it: models with the same share them.</summary>
 public sealed class SharedEncoders
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<(string Sha256, EncoderPrecision? Precision), Shared> _loaded = [];      // under _gate
     private readonly Dictionary<string, ((long, DateTime) Version, string Sha256)> _hashed = [];         // under _gate
+    private readonly Pool<(string Encoder, EncoderPrecision?), Vgg16> _encoders = new();
+    private readonly Pool<(string Encoder, string Adapter, EncoderPrecision), Conv5> _blocks = new();
 
     /// <summary>SHA-256 of an encoder's file, computed again only when the file has changed.</summary>
     internal string Sha256Of(string path)
@@ -25,61 +26,80 @@ public sealed class SharedEncoders
         return sha256;
     }
 
-    /// <summary>Takes a share; dispose it to give it back. The last one frees the weights.</summary>
+    /// <summary>Takes a share of an encoder; dispose it to give it back. The last one frees the weights.</summary>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A tensor is missing or has another shape.</exception>
-    internal Share Take(string path, string sha256, Device device, EncoderPrecision? precision)
+    internal Share<Vgg16> Take(string path, string sha256, Device device, EncoderPrecision? precision) =>
+        _encoders.Take((sha256, precision), () => Vgg16.Load(path, device, precision));
+
+    /// <summary>Takes a share of an encoder's last block as an adapter changes it.</summary>
+    /// <exception cref="SafetensorsException">The adapter's file is no safetensors file.</exception>
+    /// <exception cref="ModelBundleException">A name or shape in it does not fit.</exception>
+    internal Share<Conv5> TakeBlock(string path, string sha256, string adapterPath, Device device, EncoderPrecision precision) =>
+        _blocks.Take((sha256, ModelBundle.FileSha256(adapterPath), precision), () =>
+        {
+            using var adapter = EncoderAdapter.Load(adapterPath);
+            return Conv5.Load(path, adapter, device, precision);
+        });
+
+    /// <summary>What is loaded under each key, and how many use it.</summary>
+    private sealed class Pool<TKey, T> where TKey : notnull where T : IDisposable
     {
-        Shared shared;
-        lock (_gate)
-        {
-            if (!_loaded.TryGetValue((sha256, precision), out shared!))
-                _loaded[(sha256, precision)] = shared = new Shared(new Lazy<Vgg16>(() => Vgg16.Load(path, device, precision)));
-            shared.Users++;
-        }
-        var share = new Share(this, (sha256, precision), shared);
-        try
-        {
-            _ = share.Encoder;      // loaded outside the lock: giving another share back never waits for a file
-            return share;
-        }
-        catch
-        {
-            share.Dispose();
-            throw;
-        }
-    }
+        private readonly Lock _gate = new();
+        private readonly Dictionary<TKey, Loaded<T>> _loaded = [];              // under _gate
 
-    /// <summary>One model's share of an encoder.</summary>
-    internal sealed class Share(SharedEncoders owner, (string, EncoderPrecision?) key, Shared shared) : IDisposable
-    {
-        private bool _given;        // under the owner's gate
-
-        public Vgg16 Encoder => shared.Encoder.Value;
-
-        /// <summary>True once for each encoder: to its first user, who may try it before it serves.</summary>
-        public bool IsFirstUse() => !Interlocked.Exchange(ref shared.Used, true);
-
-        public void Dispose()
+        public Share<T> Take(TKey key, Func<T> load)
         {
-            lock (owner._gate)
+            Loaded<T> loaded;
+            lock (_gate)
             {
-                if (_given)
-                    return;
-                _given = true;
-                if (--shared.Users > 0)
-                    return;
-                owner._loaded.Remove(key);
+                if (!_loaded.TryGetValue(key, out loaded!))
+                    _loaded[key] = loaded = new Loaded<T>(new Lazy<T>(load));
+                loaded.Users++;
             }
-            if (shared.Encoder.IsValueCreated)
-                shared.Encoder.Value.Dispose();
+            var share = new Share<T>(loaded, () => Leave(key, loaded));
+            try
+            {
+                _ = share.Value;        // loaded outside the lock: giving another share back never waits for a file
+                return share;
+            }
+            catch
+            {
+                share.Dispose();
+                throw;
+            }
+        }
+
+        private void Leave(TKey key, Loaded<T> loaded)
+        {
+            lock (_gate)
+            {
+                if (--loaded.Users > 0)
+                    return;
+                _loaded.Remove(key);
+            }
+            if (loaded.Weights.IsValueCreated)
+                loaded.Weights.Value.Dispose();
         }
     }
 
-    internal sealed class Shared(Lazy<Vgg16> encoder)
+    internal sealed class Loaded<T>(Lazy<T> weights)
     {
-        public readonly Lazy<Vgg16> Encoder = encoder;
-        public int Users;           // under the owner's gate
+        public readonly Lazy<T> Weights = weights;
+        public int Users;           // under the pool's gate
         public bool Used;
+    }
+
+    /// <summary>One model's share of weights.</summary>
+    internal sealed class Share<T>(Loaded<T> loaded, Action leave) : IDisposable
+    {
+        private Action? _leave = leave;
+
+        public T Value => loaded.Weights.Value;
+
+        /// <summary>True once for all shares: to the first user, who may try the weights before they serve.</summary>
+        public bool IsFirstUse() => !Interlocked.Exchange(ref loaded.Used, true);
+
+        public void Dispose() => Interlocked.Exchange(ref _leave, null)?.Invoke();
     }
 }

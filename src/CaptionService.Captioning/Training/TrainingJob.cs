@@ -38,6 +38,12 @@ public sealed record TrainingJob
     /// <summary>Folder of the model to start from: its words and weights; null: from nothing.</summary>
     public string? BaseModel { get; init; }
 
+    /// <summary>
+    /// Folder of a model whose change of the encoder is taken over as it is, so that both share the encoder's whole pass in service;
+    /// null: the base model's own, if it has one.
+    /// </summary>
+    public string? Adapter { get; init; }
+
     /// <summary>Minutes of training and validation, the encoding of the photos not counted; then the best so far is the model. null: no limit.</summary>
     public double? BudgetMinutes { get; init; }
 
