@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using CaptionService.Captioning.Metrics;
 
@@ -20,6 +21,10 @@ namespace CaptionService.Captioning;
 public sealed partial record Calibration(string Definition, CalibratedSearch Search, double Intercept, IReadOnlyList<CalibratedFeature> Features,
     FittedTo Fitted, CalibrationCheck Check, CalibrationCheck CrossCheck, Familiarity Familiarity)
 {
+    /// <summary><see cref="CrossCheck"/> for the photos of each source by itself; null where all are of one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyDictionary<string, CalibrationCheck>? Sources { get; init; }
+
     /// <summary>What <see cref="Definition"/> says.</summary>
     public const string Meaning = "The probability that this caption is at least as close to the human captions of its photo, by CIDEr-D, as the median human caption is to the others (leave one out).";
 
@@ -82,7 +87,7 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
         CheckNumbers("familiarity", -MaxNumber, [.. familiarity.Means, .. familiarity.Tail]);
         CheckNumbers("numbers of photos", 0, [calibration.Fitted.Photos, calibration.Fitted.Captions, familiarity.Photos, calibration.Search.BeamWidth, calibration.Search.MaxLength, calibration.Search.LengthNormalization]);
         CheckNumbers("fitted.right", 0, [calibration.Fitted.Right], 1);
-        foreach (var check in (CalibrationCheck[])[calibration.Check, calibration.CrossCheck])
+        foreach (var check in (CalibrationCheck[])[calibration.Check, calibration.CrossCheck, .. calibration.Sources?.Values ?? []])
         {
             if (check.Bins.Count > MaxListed || check.Coverage.Count > MaxListed || check.Bins.Contains(null!) || check.Coverage.Contains(null!))
                 throw Refused($"has more than {MaxListed} bins or thresholds, or empty ones");

@@ -84,7 +84,7 @@ internal static class Calibrator
         if (svg is not null)
             File.WriteAllText(svg, ReliabilityDiagram.Draw($"{card.Name} {card.Version}", calibration.CrossCheck));
         Console.WriteLine($"{card.Name}@{card.Version}, digest {card.Digest}");
-        foreach (var (name, check) in new[] { ("other half", calibration.Check), ("both halves, crosswise", calibration.CrossCheck) })
+        foreach (var (name, check) in new[] { ("other half", calibration.Check), ("both halves, crosswise", calibration.CrossCheck) }.Concat(calibration.Sources?.Select(source => ($"{source.Key}, crosswise", source.Value)) ?? []))
         {
             Console.WriteLine(FormattableString.Invariant($"{name}: {check.Photos} photos, {check.Captions} captions, {100 * check.Right:F1} % right; ECE {check.Ece:F4} [{check.EceLow:F4}, {check.EceHigh:F4}], perfect confidences show {check.PerfectEce:F4} to {check.PerfectEceTogether:F4}; Brier {check.Brier:F4}; AUROC {check.Auroc:F3}"));
             foreach (var row in check.Coverage.Where(row => row.Right is not null))
@@ -255,7 +255,9 @@ internal static class Calibrator
             if (Math.Min(right, wrong) < MinOfEach)
                 return (null, $"A calibration needs {MinOfEach} captions as close as the median human one, and {MinOfEach} that are not, in each half of the development split; one has {right} and {wrong}.");
         }
-        return (Fit(captions, factors, familiarity, new CalibratedSearch(written.Options.Width, written.Options.MaxLength, written.Options.LengthNormalization)), null);
+        return (Fit(captions, factors, familiarity, new CalibratedSearch(written.Options.Width, written.Options.MaxLength, written.Options.LengthNormalization), SourceOf), null);
+
+        string SourceOf(int photo) => dataset.SourcesOf("dev").First(source => source.Rows.Start.Value <= photo && photo < source.Rows.End.GetOffset(dataset.Dev.Count)).Name;
     }
 
     /// <summary>Fits and checks.</summary>
@@ -263,12 +265,20 @@ internal static class Calibrator
     /// <param name="factors">Each photo's familiarity.</param>
     /// <param name="familiarity">What they come from.</param>
     /// <param name="search">What the captions come from.</param>
-    internal static Calibration Fit(IReadOnlyList<Judged> captions, double[] factors, Familiarity familiarity, CalibratedSearch search)
+    /// <param name="sourceOf">The name of a photo's source; null: all are of one.</param>
+    internal static Calibration Fit(IReadOnlyList<Judged> captions, double[] factors, Familiarity familiarity, CalibratedSearch search, Func<int, string>? sourceOf = null)
     {
         Judged[] first = [.. captions.Where(c => c.First)], second = [.. captions.Where(c => !c.First)];
         var ofFirst = Regress(first);
         Prediction[] onSecond = Predict(ofFirst, second), onFirst = Predict(Regress(second), first);
-        return Regress(captions) with { Check = Checked(onSecond), CrossCheck = Checked([.. onFirst, .. onSecond]) };
+        Prediction[] crosswise = [.. onFirst, .. onSecond];
+        var sources = sourceOf is null ? [] : crosswise.GroupBy(prediction => sourceOf(prediction.Group)).ToArray();
+        return Regress(captions) with
+        {
+            Check = Checked(onSecond),
+            CrossCheck = Checked(crosswise),
+            Sources = sources.Length < 2 ? null : sources.ToDictionary(source => source.Key, source => Checked([.. source])),
+        };
 
         Prediction[] Predict(Calibration calibration, Judged[] some) =>
             [.. some.Select(c => new Prediction(c.Photo, calibration.Confidences(c.Found, factors[c.Photo])[c.Rank], c.Right))];

@@ -56,6 +56,11 @@ public sealed class Dataset
         _ => throw new DatasetException($"There is no split '{name}': {(Test.Count > 0 ? "train, dev or test" : "train or dev")}."),
     };
 
+    /// <summary>Where the photos of a split come from: the sources that have some in it; of the test split all as one.</summary>
+    public IEnumerable<(string Name, Range Rows)> SourcesOf(string split) => split == "test"
+        ? [(split, ..)]
+        : Sources.Select(source => (source.Name, Rows: split == "dev" ? source.Dev : source.Train)).Where(source => !source.Rows.Start.Equals(source.Rows.End));
+
     /// <summary>The captions of the training split, tokenised and joined by spaces: what a model may have learnt by heart.</summary>
     public HashSet<string> TrainCaptions(Tokenizer tokenizer) =>
         Train.SelectMany(p => p.Captions).Select(c => string.Join(' ', tokenizer.Tokenize(c))).ToHashSet();

@@ -59,10 +59,19 @@ internal static class Evaluation
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
         using var expected = bundle.LoadExpectedCider(TorchRuntime.Device);
-        var scores = new Validation(photos, features, dataset.TrainCaptions(tokenizer), bundle.Vocabulary, tokenizer).Run(frozen, search, expected);
+        var training = dataset.TrainCaptions(tokenizer);
+        // Each source by itself, since what CIDEr weighs words by depends on the photos together.
+        var each = dataset.SourcesOf(split).Select(source =>
+        {
+            var (first, count) = source.Rows.GetOffsetAndLength(photos.Count);
+            return (source.Name, Scores: new Validation([.. photos.Skip(first).Take(count)], features.Select([.. Enumerable.Range(first, count)]), training, bundle.Vocabulary, tokenizer).Run(frozen, search, expected));
+        }).ToArray();
+        var scores = Scores.Mean([.. each.Select(source => source.Scores)]);
         if (output is not null)
             Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
                 [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Written[i]), scores.PhotoCider[i], photo.Captions))]));
+        foreach (var (source, its) in each.Length > 1 ? each : [])
+            Console.WriteLine($"{source}: {its}");
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;
     }

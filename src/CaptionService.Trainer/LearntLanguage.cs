@@ -104,8 +104,11 @@ internal sealed class LearntLanguage : IDisposable
         var training = Dataset.TrainCaptions(Tokenizer);
         Validations =
         [
-            .. Dataset.Sources.Select(source => (source.Name, Photos: Dataset.Dev.Take(source.Dev).ToArray(), First: source.Dev.Start.Value)).Where(source => source.Photos.Length > 0)
-                .Select(source => (source.Name, new Validation(source.Photos, DevFeatures.Select([.. Enumerable.Range(source.First, source.Photos.Length)]), training, Vocabulary, Tokenizer))),
+            .. Dataset.SourcesOf("dev").Select(source =>
+            {
+                var (first, count) = source.Rows.GetOffsetAndLength(Dataset.Dev.Count);
+                return (source.Name, new Validation([.. Dataset.Dev.Skip(first).Take(count)], DevFeatures.Select([.. Enumerable.Range(first, count)]), training, Vocabulary, Tokenizer));
+            }),
         ];
     }
 
