@@ -104,6 +104,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 companion.Decoder.to(TorchRuntime.Device);
             }
             using var teachers = new Teachers(folder, job.Teachers, main, encoding);
+            using var back = baseModel is null || _options.GiveUp == 0 ? null
+                : new WeightInterpolation(Parameters(languages).Select(p => p.Item2), baseModel.Vocabulary.Count, main.Vocabulary.Count);
             Position at = Learn(languages, baseModel, teachers);
 
             // 5. The best epoch's weights become the model; of the companions too, before that which ends the job.
@@ -111,8 +113,8 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             if (at.Useless is { } why)
                 throw new CollapsedException(why);
             foreach (var companion in languages[1..])
-                Finish(companion, at, encoding, baseModel, teachers);
-            return Finish(main, at, encoding, baseModel, teachers);
+                Finish(companion, at, encoding, baseModel, teachers, null);
+            return Finish(main, at, encoding, baseModel, teachers, back);
         }
         finally
         {
@@ -131,9 +133,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 parameter.requires_grad_(false);
         }
         using var adam = new Adam(Parameters(languages).Where(p => p.Item2.requires_grad), _options.Beta1, _options.Beta2, _options.WeightAverage);
-        // One plain source is digested as it was before there were several, so that older checkpoints are resumed.
-        object data = job.Data is [{ Name: null, Weight: 1, Trust: DataSource.Human } one] ? new { one.Photos, one.Captions, one.Train, one.Dev } : job.Data;
-        string jobDigest = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { job.Language, Data = data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })));
+        string jobDigest = DigestOf(job, baseModel);
         var resumed = Checkpoint.Load(folder, adam, jobDigest);
         var at = resumed ?? new Position { Job = jobDigest };
         at = at with { Precision = Precision(at.Precision, TorchRuntime.Device) };
@@ -237,10 +237,19 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         LearntLanguage[] Taught(Position at) => at.Stage == 0 ? languages : [languages[at.Stage - 1]];
     }
 
-    private ModelCard Finish(LearntLanguage language, Position at, PhotoEncoding encoding, ModelBundle? baseModel, Teachers teachers)
+    private ModelCard Finish(LearntLanguage language, Position at, PhotoEncoding encoding, ModelBundle? baseModel, Teachers teachers, WeightInterpolation? back)
     {
         var best = at.BestOf(language);
         Checkpoint.LoadBest(folder, language, best.Epoch);
+        double share = 1;
+        if (back is not null)
+        {
+            Scores scores = null!;
+            (share, double start, double learnt, double now) = back.MoveBack(_options.GiveUp, () => (scores = Search(language).Mean).Cider);
+            best = share < 1 ? best with { Scores = scores.Figures } : best;
+            events.WriteOnce("moved-back", at.Step, new { step = at.Step, share, ciderBefore = start, ciderLearnt = learnt, cider = now });
+            progress.Say($"{100 * share:F1} % of the way from the base model: CIDEr {100 * now:F1}, of {100 * start:F1} before and {100 * learnt:F1} at its end");
+        }
         using var kept = language.Encoder is null && encoding.AdapterPath is { } path ? EncoderAdapter.Load(path) : null;
         ModelBundle.Save(language.Folder, new ModelCard
         {
@@ -256,6 +265,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
                 ["captions"] = JsonSerializer.SerializeToElement(language.Captions.Sum(c => c.Length)),
                 ["devPhotos"] = JsonSerializer.SerializeToElement(language.Dataset.Dev.Count),
                 ["epoch"] = JsonSerializer.SerializeToElement(best.Epoch),
+                ["shareOfTheWay"] = JsonSerializer.SerializeToElement(share),
                 ["baseModel"] = JsonSerializer.SerializeToElement(baseModel is null ? null : $"{baseModel.Card.Name}@{baseModel.Card.Version}"),
                 ["teachers"] = JsonSerializer.SerializeToElement(teachers.Names),
                 ["learntWith"] = JsonSerializer.SerializeToElement(job.Companions.Select(c => c.Language).Prepend(job.Language).Where(l => l != language.Language)),
@@ -284,6 +294,21 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         return [.. shared, .. encoder, .. languages[1..].SelectMany(l => l.Decoder.named_parameters()
             .Where(own => !shared.Any(s => ReferenceEquals(s.parameter, own.parameter)))
             .Select(own => ($"{l.Language}.{own.name}", own.parameter)))];
+    }
+
+    /// <summary>What a checkpoint depends on. What came later is left out where it is not used, so that older checkpoints are resumed.</summary>
+    private static string DigestOf(TrainingJob job, ModelBundle? baseModel)
+    {
+        object data = job.Data is [{ Name: null, Weight: 1, Trust: DataSource.Human } one] ? new { one.Photos, one.Captions, one.Train, one.Dev } : job.Data;
+        var options = JsonSerializer.SerializeToNode(job.Options)!.AsObject();
+        if (!job.Options.NewWords)
+            options.Remove(nameof(TrainingOptions.NewWords));
+        if (job.Options.GiveUp == 0)
+            options.Remove(nameof(TrainingOptions.GiveUp));
+        object all = job.Adapter is null
+            ? new { job.Language, Data = data, job.Companions, job.Teachers, Options = options, Base = baseModel?.Card.Digest }
+            : new { job.Language, Data = data, job.Companions, job.Teachers, Options = options, Base = baseModel?.Card.Digest, job.Adapter };
+        return Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(all)));
     }
 
     private static string AdapterOf(string model)
@@ -365,11 +390,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     private Scores Validate(LearntLanguage language, Charts charts, Position at, int epoch, Stage? stage = null)
     {
         var decoder = language.Decoder;
-        decoder.eval();
-        (string Source, Scores Scores)[] each;
-        using (var frozen = decoder.Freeze(decoder.ComputeType))
-            each = [.. language.Validations.Select(v => (v.Source, v.Validation.Run(frozen, v.Validation.Search with { Width = _options.ValidationBeamWidth, Consensus = false })))];
-        var scores = Scores.Mean([.. each.Select(s => s.Scores)]);
+        var (each, scores) = Search(language);
         double devLoss = Validation.Loss(decoder, language.DevFeatures, language.DevCaptions, _options.BatchPhotos);
         // Before the first epoch there is no loss of training yet.
         double? loss = epoch == 0 ? null : at.Loss, nll = epoch == 0 ? null : at.Nll;
@@ -387,6 +408,15 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         foreach (var (source, its) in each.Length > 1 ? each : [])
             progress.Say($"  {source}: {its}");
         return scores;
+    }
+
+    private ((string Source, Scores Scores)[] Each, Scores Mean) Search(LearntLanguage language)
+    {
+        var decoder = language.Decoder;
+        decoder.eval();
+        using var frozen = decoder.Freeze(decoder.ComputeType);
+        (string Source, Scores Scores)[] each = [.. language.Validations.Select(v => (v.Source, v.Validation.Run(frozen, v.Validation.Search with { Width = _options.ValidationBeamWidth, Consensus = false })))];
+        return (each, Scores.Mean([.. each.Select(s => s.Scores)]));
     }
 
     /// <summary>No better epoch in any language for long; every stage gets that long.</summary>

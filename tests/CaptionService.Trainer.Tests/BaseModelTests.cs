@@ -1,5 +1,6 @@
 using CaptionService.Captioning;
 using Xunit;
+using static TorchSharp.torch;
 
 namespace CaptionService.Trainer.Tests;
 
@@ -55,6 +56,29 @@ public sealed class BaseModelTests(SharedFeatures features)
         // What the model says before it has learnt is what it said without the word.
         var before = job.Events().First(e => e.Type == "epoch");
         Assert.Equal(made.Scores["cider"], before.Data.GetProperty("scores").GetProperty("cider").GetDouble(), 1e-3);
+    }
+
+    [Fact]
+    public void Weights_that_may_go_back_lie_between_the_models_and_the_learnt_ones()
+    {
+        using var first = new JobFolder(features.Folder);
+        first.Train();
+        using var all = From(first.File("model"));
+        using var part = From(first.File("model"));
+        part.WriteJob(part.Job with { Options = part.Job.Options with { GiveUp = 1 } });        // any share of the gain will do: a quarter of the way
+        all.Train();
+        var card = part.Train();
+        var told = Assert.Single(part.Events(), e => e.Type == "moved-back").Data;
+        double share = told.GetProperty("share").GetDouble();
+        Assert.Equal(share, card.Training["shareOfTheWay"].GetDouble());
+        Assert.Equal(told.GetProperty("ciderLearnt").GetDouble() > told.GetProperty("ciderBefore").GetDouble() ? 0.25 : 1, share);
+
+        using var scope = NewDisposeScope();
+        var (start, end, between) = (Weights(first), Weights(all), Weights(part));
+        foreach (var (name, weight) in between)
+            Assert.True(weight.sub(start[name].lerp(end[name], (float)share)).abs().max().item<float>() < 2e-3, name);      // all three are saved in fp16
+
+        static Dictionary<string, Tensor> Weights(JobFolder job) => Safetensors.Load(job.File("model/decoder.safetensors")).ToDictionary(t => t.Key, t => t.Value.to(ScalarType.Float32));
     }
 
     [Fact]

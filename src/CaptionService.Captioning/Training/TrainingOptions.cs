@@ -41,7 +41,6 @@ public sealed record TrainingOptions
 
     /// <summary>Whether words the base model does not know are added to its own, where they come <see cref="MinWordCount"/> times.</summary>
     [Description("Whether words that the base model does not know are added to its own, where they come minWordCount times.")]
-    [System.Text.Json.Serialization.JsonIgnore(Condition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingDefault)]
     public bool NewWords { get; init; }
 
     /// <summary>Words of a training caption beyond this many are cut.</summary>
@@ -147,6 +146,10 @@ public sealed record TrainingOptions
     /// <summary>Whether the decoder stays as the base model has it, so that only <see cref="EncoderRank"/>'s change is learnt.</summary>
     [Description("Whether the decoder stays as the base model has it and only the encoder's change is learnt.")]
     public bool FreezeDecoder { get; init; }
+
+    /// <summary>Of a run from a base model: share of the gain in dev CIDEr that may be given up while the weights are moved back towards the base model's (Wortsman et al. 2022), so that less of what it knew is lost.</summary>
+    [Range(0.0, 1.0), Description("Of a run from a base model: share of the gain in dev CIDEr that may be given up while the weights are moved back towards the base model's, so that less of what it knew is lost; 0 = they stay as learnt."), Unit("share")]
+    public double GiveUp { get; init; }
 
     /// <summary>Epochs without a better dev CIDEr before the run stops early.</summary>
     [Range(1, 1000), Description("Epochs without a better dev CIDEr before the run stops early."), Unit("epochs")]
