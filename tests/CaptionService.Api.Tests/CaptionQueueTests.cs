@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using CaptionService.Api.Captions;
 using CaptionService.Captioning;
 using Microsoft.Extensions.Time.Testing;
@@ -11,7 +12,7 @@ public sealed class CaptionQueueTests
     private static readonly CaptionOptions Search = new();
     private static readonly CaptionedBatch Batch = new([], 0, TimeSpan.Zero, TimeSpan.Zero);
 
-    private readonly FakeTimeProvider _time = new();
+    private readonly WatchedTime _time = new();
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -129,8 +130,10 @@ public sealed class CaptionQueueTests
         CaptionQueue queue = Queue(delay: TimeSpan.FromMilliseconds(100));
         Task<CaptionEntry[]> next = queue.NextBatch(Cancellation);
         _ = Ask(queue, 1);
+        await _time.Armed(TimeSpan.FromMilliseconds(100));
         _time.Advance(TimeSpan.FromMilliseconds(60));
         _ = Ask(queue, 1);
+        await _time.Armed(TimeSpan.FromMilliseconds(40));       // it has looked again, and waits for what is left
         Assert.False(next.IsCompleted);
 
         _time.Advance(TimeSpan.FromMilliseconds(40));
@@ -170,5 +173,27 @@ public sealed class CaptionQueueTests
         (await queue.NextBatch(Cancellation))[0].Fail(new ProblemException(ProblemTable.Internal, "it failed"));
 
         Assert.Equal(ProblemTable.Internal, (await Assert.ThrowsAsync<ProblemException>(() => asked)).Kind);
+    }
+
+    /// <summary>A clock that stands still and says which waits have begun: who moves it before, moves the wait with it.</summary>
+    private sealed class WatchedTime : FakeTimeProvider
+    {
+        private readonly Channel<TimeSpan> _armed = Channel.CreateUnbounded<TimeSpan>();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            ITimer timer = base.CreateTimer(callback, state, dueTime, period);
+            _armed.Writer.TryWrite(dueTime);
+            return timer;
+        }
+
+        /// <summary>Waits until a timer of this length is set.</summary>
+        public async Task Armed(TimeSpan due)
+        {
+            while (await _armed.Reader.ReadAsync(Cancellation) != due)
+            {
+                // Another's.
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Captions;
 using Microsoft.AspNetCore.TestHost;
@@ -80,9 +81,11 @@ public sealed class LifeTests(Service service)
         string caption = before.Best();
         Assert.Equal(400, (await Answer.To(client, "/captions?apiKey=query-secret", Service.Bytes(Photos.Cat))).Status);
 
-        // 24 photos are on their way. When the first is answered, the rest has arrived: now SIGTERM.
-        Task<Answer>[] calls = [.. Enumerable.Range(0, 24).Select(_ => Answer.To(client, "/captions", Service.Form([("private-holiday.jpg", Photos.Cat)])))];
-        await Task.WhenAny(calls);
+        // A body is asked for once its request was accepted: then SIGTERM may come. The last body is held back, so that an answer is owed until all was looked at.
+        var looked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var calls = new List<Task<Answer>>();
+        await Task.WhenAll(Enumerable.Range(0, 23).Select(_ => Call(Task.CompletedTask)));
+        await Call(looked.Task);
         program.Terminate();
 
         // While answers are owed, the server still listens and says that it is not ready.
@@ -93,6 +96,7 @@ public sealed class LifeTests(Service service)
         }
         while (ready.Status == 200);
         ready.IsProblem(503, "draining");
+        looked.SetResult();
         Answer[] answers = await Task.WhenAll(calls);
         Assert.Equal(0, await program.Exit());
 
@@ -105,6 +109,42 @@ public sealed class LifeTests(Service service)
         Assert.NotNull(line["EncodeMs"]);
         Assert.NotNull(line["DecodeMs"]);
         Assert.Equal(26, program.Log.Split('\n').Count(line => line.Contains("/captions", StringComparison.Ordinal)));   // one line a request
+
+        Task Call(Task send)
+        {
+            var body = new AskedFor(Service.Form([("private-holiday.jpg", Photos.Cat)]), send);
+            calls.Add(Answer.To(client, "/captions", body));
+            return body.Asked.WaitAsync(Service.Cancellation);
+        }
+    }
+
+    /// <summary>A body that is sent when the server has asked for it (100 Continue) and the test lets it.</summary>
+    private sealed class AskedFor : HttpContent
+    {
+        private readonly HttpContent _body;
+        private readonly Task _send;
+        private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public AskedFor(HttpContent body, Task send)
+        {
+            (_body, _send) = (body, send);
+            Headers.ContentType = body.Headers.ContentType;
+        }
+
+        public Task Asked => _asked.Task;
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            _asked.SetResult();
+            await _send;
+            await _body.CopyToAsync(stream, context);
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
     }
 
     /// <summary>The program as it is started by hand, beside the tests.</summary>
@@ -140,7 +180,9 @@ public sealed class LifeTests(Service service)
 
         public async Task<HttpClient> Ready()
         {
-            var client = new HttpClient { BaseAddress = await _listening.Task.WaitAsync(TimeSpan.FromSeconds(60), Service.Cancellation), Timeout = TimeSpan.FromMinutes(2) };
+            Uri address = await _listening.Task.WaitAsync(Service.Cancellation);
+            var client = new HttpClient(new SocketsHttpHandler { Expect100ContinueTimeout = Timeout.InfiniteTimeSpan }) { BaseAddress = address, Timeout = TimeSpan.FromMinutes(2) };
+            client.DefaultRequestHeaders.ExpectContinue = true;
             while ((await Answer.Get(client, "/health/ready")).Status != 200)
             {
                 await Task.Delay(50, Service.Cancellation);
@@ -152,7 +194,7 @@ public sealed class LifeTests(Service service)
 
         public async Task<int> Exit()
         {
-            await _process.WaitForExitAsync(Service.Cancellation).WaitAsync(TimeSpan.FromSeconds(90), Service.Cancellation);
+            await _process.WaitForExitAsync(Service.Cancellation);
             return _process.ExitCode;
         }
 

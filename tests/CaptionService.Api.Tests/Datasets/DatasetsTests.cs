@@ -127,6 +127,9 @@ public sealed class DatasetsTests(DatasetService service)
         var databases = service.Factory.Services.GetRequiredService<IDbContextFactory<CaptionDb>>();
         await using CaptionDb db = await databases.CreateDbContextAsync(Service.Cancellation);
         var job = new TrainingJob { Id = Ids.New(), Name = "job", DatasetId = id, Preset = "quick", Seed = 1, Options = "{}", CreatedAt = DateTimeOffset.UnixEpoch };
+        // Another server's, or this one would begin it as soon as the data set is ready.
+        job.Queue(DateTimeOffset.UnixEpoch);
+        job.Claim("another", DateTimeOffset.MaxValue, DateTimeOffset.UnixEpoch);
         db.TrainingJobs.Add(job);
         await db.SaveChangesAsync(Service.Cancellation);
 

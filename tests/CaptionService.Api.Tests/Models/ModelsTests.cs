@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.IO.Compression;
 using System.Security.Cryptography;
@@ -298,31 +299,30 @@ public abstract class ModelsTests(ModelService service)
 
         var watch = Stopwatch.StartNew();
         using var stop = new CancellationTokenSource();
-        Task<Dictionary<int, int>>[] clients = [.. Enumerable.Range(0, 3).Select(_ => Task.Run(Ask))];
-        for (int swap = 1; swap <= 100; swap++)
+        var answered = new ConcurrentDictionary<int, int>();
+        Task[] clients = [.. Enumerable.Range(0, 3).Select(_ => Task.Run(Ask))];
+        int swaps = 0;
+        while ((swaps < 100 || answered.Count < expected.Count) && !clients.Any(client => client.IsCompleted))      // until each has answered; a client ends early only when it fails
         {
-            Answer activated = await service.Activate("small", versions[swap % 2].Version);
+            Answer activated = await service.Activate("small", versions[++swaps % 2].Version);
             Assert.True(activated.Status == 200, activated.Body.ToJsonString());
         }
         await stop.CancelAsync();
-        Dictionary<int, int>[] answered = await Task.WhenAll(clients);
+        await Task.WhenAll(clients);
 
-        TestContext.Current.TestOutputHelper?.WriteLine($"100 swaps in {watch.Elapsed.TotalSeconds:0.0} s, {answered.Sum(counts => counts.Values.Sum())} answers");
-        Assert.All(expected.Keys, version => Assert.Contains(answered, counts => counts.ContainsKey(version)));
+        TestContext.Current.TestOutputHelper?.WriteLine($"{swaps} swaps in {watch.Elapsed.TotalSeconds:0.0} s, {answered.Values.Sum()} answers");
         await Reset();
 
-        async Task<Dictionary<int, int>> Ask()
+        async Task Ask()
         {
-            var counts = new Dictionary<int, int>();
             while (!stop.IsCancellationRequested)
             {
                 Answer answer = await service.Caption(Query);
                 Assert.True(answer.Status == 200, answer.Body.ToJsonString());
                 int version = (int)answer.Body["models"]![0]!["version"]!;
                 Assert.Equal(expected[version], ((string)answer.Body["models"]![0]!["digest"]!, answer.Best()));
-                counts[version] = counts.GetValueOrDefault(version) + 1;
+                answered.AddOrUpdate(version, 1, (_, count) => count + 1);
             }
-            return counts;
         }
     }
 

@@ -152,7 +152,7 @@ public sealed class TrainingService : IAsyncDisposable
             {
                 return job;
             }
-            if (state == "failed")
+            if (state is "failed" or "cancelled" or "succeeded")      // nothing more will come
             {
                 Assert.Fail(job.ToJsonString() + await Client.GetStringAsync($"/training-jobs/{id}/log", Service.Cancellation));
             }
