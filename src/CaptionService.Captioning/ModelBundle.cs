@@ -236,6 +236,23 @@ public sealed class ModelBundle : IDisposable
         });
     }
 
+    /// <summary>Saves a bundle again with the decoder's matrices as int8 and without what was fitted to its captions: half the size.</summary>
+    /// <param name="from">The bundle.</param>
+    /// <param name="folder">Where to save it; may be the same.</param>
+    /// <returns>The card as saved.</returns>
+    /// <exception cref="ModelBundleException">There is no whole bundle in <paramref name="from"/>.</exception>
+    public static ModelCard SaveInt8(string from, string folder)
+    {
+        using var bundle = Load(from);
+        return Replace(folder, bundle.Card with { Uncalibrated = null }, temporary =>
+        {
+            foreach (string file in bundle.Card.Files.Keys.Where(file => file is not (CalibrationFile or ExpectedCiderFile or DecoderFile)))
+                File.Copy(Path.Combine(from, file), Path.Combine(temporary, file));
+            using var scope = NewDisposeScope();
+            Safetensors.Save(Path.Combine(temporary, DecoderFile), Int8Weights.Narrow(bundle.Decoder.state_dict()), new Dictionary<string, string> { ["format"] = "pt" });
+        });
+    }
+
     private static ModelCard Replace(string folder, ModelCard card, Action<string> write)
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
@@ -275,7 +292,7 @@ public sealed class ModelBundle : IDisposable
     public static void LoadWeights(CaptionDecoder decoder, string path)
     {
         using var scope = NewDisposeScope();
-        Fill(decoder, Safetensors.Load(path), Path.GetFileName(path), $"a {decoder.Options.Architecture} decoder");
+        Fill(decoder, Int8Weights.Widen(Safetensors.Load(path)), Path.GetFileName(path), $"a {decoder.Options.Architecture} decoder");
     }
 
     /// <summary>Copies weights into a module, which must have exactly these names and shapes.</summary>

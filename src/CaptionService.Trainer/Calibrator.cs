@@ -53,6 +53,8 @@ internal static class Calibrator
     {
         string? svg = null;
         string output = modelFolder;
+        bool int8 = options.Contains("--int8");
+        options = [.. options.Where(option => option != "--int8")];
         for (int i = 0; i < options.Length; i += 2)
         {
             string value = i + 1 < options.Length ? options[i + 1] : throw new ValidationException($"{options[i]} needs a value.");
@@ -72,6 +74,11 @@ internal static class Calibrator
             if (!Tokenizer.SameLanguage(bundle.Card.Language, job.Language))
                 throw new DatasetException($"The model writes '{bundle.Card.Language}', the captions are '{job.Language}'.");
             encoding = PhotoEncoding.Of(bundle);
+        }
+        if (int8)
+        {
+            ModelBundle.SaveInt8(modelFolder, output);
+            modelFolder = output;           // what is fitted is fitted to the weights as they are stored
         }
         using var train = TrainingViews.Open(dataset, cache, encoding, job.Options, progress, stop);
         using var dev = FeatureSource.Open(dataset, dataset.Dev, cache, encoding, PhotoView.Upright, progress, stop);

@@ -19,9 +19,9 @@ public static class Program
             --ranking: of a photo's hypotheses; consensus, as the service does, unless it says otherwise.
             --count: also how so many captions of a photo differ; --diversity: searched in as many groups.
             --output: the scores, and each photo's caption with its CIDEr, as a file.
-        CaptionService.Trainer calibrate MODEL JOB.json [--out FOLDER] [--svg FILE]
+        CaptionService.Trainer calibrate MODEL JOB.json [--out FOLDER] [--svg FILE] [--int8]
             Fits the ranking of a model bundle's captions to the training split that the job file names, their confidence to the development split, and saves the bundle again.
-            --out: into another folder. --svg: also draws the reliability diagram.
+            --out: into another folder. --svg: also draws the reliability diagram. --int8: first stores the decoder's matrices as int8, half the size.
         CaptionService.Trainer inspect FOLDER [--attached] [--language L] [--no-estimate]
             Looks through a data set in its canonical form and writes FOLDER/report.json.
             Takes broken photos out of the splits, and out of training what dev or test has too.
