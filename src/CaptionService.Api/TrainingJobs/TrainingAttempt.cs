@@ -57,7 +57,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         {
             Name = job.Name,
             Language = dataset?.Language ?? "en",
-            Data = DatasetFolder.Paths(Path.Combine(storage.Datasets, job.DatasetId)),
+            Data = [DatasetFolder.Paths(Path.Combine(storage.Datasets, job.DatasetId))],
             Options = JsonSerializer.Deserialize<TrainingOptions>(job.Options, JobFile.Json)!,
             Features = storage.Features,
             BaseModel = job.BaseModel is { } model ? await models.Folder(model, stopping) : null,
