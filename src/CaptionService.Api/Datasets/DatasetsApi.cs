@@ -82,7 +82,7 @@ public static class DatasetsApi
     {
         await Find(db, id, aborted);
         JobState[] done = [JobState.Cancelled, JobState.Failed, JobState.Succeeded];
-        if (await db.TrainingJobs.Where(job => job.DatasetId == id && !done.Contains(job.State)).Select(job => job.Id).FirstOrDefaultAsync(aborted) is { } job)
+        if (await db.TrainingJobs.Where(JobDataset.UsedBy(id)).Where(job => !done.Contains(job.State)).Select(job => job.Id).FirstOrDefaultAsync(aborted) is { } job)
         {
             throw new ProblemException(ProblemTable.DatasetInUse, $"The training job '{job}' uses it.");
         }

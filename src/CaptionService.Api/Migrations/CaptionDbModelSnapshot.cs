@@ -170,6 +170,8 @@ namespace CaptionService.Api.Migrations
                     b.Property<string>("DatasetId")
                         .IsRequired();
 
+                    b.Property<string>("Datasets");
+
                     b.Property<string>("Decision");
 
                     b.Property<string>("Error");

@@ -173,7 +173,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
             {
                 Name = model.Card.Name,
                 Language = model.Card.Language,
-                Data = DatasetFolder.Paths(Path.Combine(storage.Value.Datasets, datasetId)),
+                Data = [DatasetFolder.Paths(Path.Combine(storage.Value.Datasets, datasetId))],
                 Features = storage.Value.Features,
             }, JobFile.Json), stopping);
             await Start(["evaluate", model.Folder, job, "--split", split, "--output", output, "--attached"], log, stopping);

@@ -11,8 +11,11 @@ public sealed record GateDecision(bool Activated, string Sentence);
 /// <summary>Lets a new model into service only where it is better, beyond chance, than the one that is there.</summary>
 public sealed class ModelGate(ModelRegistry models, EvaluationRunner evaluations)
 {
-    /// <summary>Compares a version with the active one of its language on the data set's dev split, and activates it where the whole 95 % interval is above 0.</summary>
-    public async Task<GateDecision> Decide(RegisteredModel candidate, string datasetId, CancellationToken cancellation)
+    /// <summary>
+    /// Compares a version with the active one of its language on the dev split of each data set, and activates it where it
+    /// is better on one, the whole 95 % interval above 0, and worse on none.
+    /// </summary>
+    public async Task<GateDecision> Decide(RegisteredModel candidate, IReadOnlyList<string> datasetIds, CancellationToken cancellation)
     {
         try
         {
@@ -22,19 +25,27 @@ public sealed class ModelGate(ModelRegistry models, EvaluationRunner evaluations
                 {
                     return new GateDecision(true, "It was in service already.");
                 }
-                Evaluation queued = await evaluations.Add(candidate, active, datasetId, "dev", cancellation);
-                Evaluation ended = await evaluations.Finished(queued.Id, cancellation);
-                if (ended.Error is { } error)
+                var compared = new List<(string Dataset, Comparison With)>();
+                foreach (string datasetId in datasetIds)
                 {
-                    return new GateDecision(false, $"Not activated: the comparison with {active.Reference} failed. {error}");
+                    Evaluation queued = await evaluations.Add(candidate, active, datasetId, "dev", cancellation);
+                    Evaluation ended = await evaluations.Finished(queued.Id, cancellation);
+                    if (ended.Error is { } error)
+                    {
+                        return new GateDecision(false, $"Not activated: the comparison with {active.Reference} failed. {error}");
+                    }
+                    compared.Add((datasetId, JsonSerializer.Deserialize<Comparison>(ended.Result!, TrainingEvent.Json)!));
                 }
-                Comparison comparison = JsonSerializer.Deserialize<Comparison>(ended.Result!, TrainingEvent.Json)!;
-                if (comparison.Verdict != "better")
+                int better = compared.Count(c => c.With.Verdict == "better"), worse = compared.Count(c => c.With.Verdict == "worse");
+                string why = compared is [var (_, only)]
+                    ? $"{only.Sentence}."
+                    : $"better on {better} of {compared.Count} data sets, worse on {worse}. {string.Join(' ', compared.Select(c => $"{c.Dataset}: {c.With.Sentence}."))}";
+                if (better == 0 || worse > 0)
                 {
-                    return new GateDecision(false, $"Not activated: {comparison.Sentence}.");
+                    return new GateDecision(false, $"Not activated: {why}");
                 }
                 await models.Activate(candidate.Card.Name, candidate.Card.Version, cancellation);
-                return new GateDecision(true, $"Activated: {comparison.Sentence}.");
+                return new GateDecision(true, $"Activated: {why}");
             }
             await models.Activate(candidate.Card.Name, candidate.Card.Version, cancellation);
             return new GateDecision(true, $"Activated: no model in '{candidate.Card.Language}' was in service.");

@@ -54,22 +54,15 @@ internal static partial class NewTrainingJob
     private static async Task<TrainingJob> Job(TrainingJobRequest request, CaptionDb db, TrainingModels models, DateTimeOffset now, CancellationToken aborted)
     {
         TrainingPreset preset = request.ChosenPreset();
-        if (string.IsNullOrEmpty(request.Dataset))
-        {
-            throw TrainingJobRequest.Invalid("dataset is missing: the id of one of GET /datasets.");
-        }
+        IReadOnlyList<JobDataset> chosen = request.ChosenDatasets();
         bool hasBase = request.BaseModel is not null || preset.StartsFromActive;
         TrainingOptions options = request.ChosenOptions(preset, hasBase);
         if (request.Name is { } given && !ModelName().IsMatch(given))
         {
             throw TrainingJobRequest.Invalid("name must be 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");
         }
-        Dataset dataset = await db.Datasets.AsNoTracking().FirstOrDefaultAsync(d => d.Id == request.Dataset, aborted)
-            ?? throw new ProblemException(ProblemTable.DatasetNotFound, "No data set has the id that dataset names.");
-        if (dataset.Status is not ("ready" or "checking"))
-        {
-            throw new ProblemException(ProblemTable.DatasetNotReady, $"The data set was refused: {dataset.Problem}");
-        }
+        IReadOnlyList<Dataset> datasets = await Find(request, chosen, db, aborted);
+        Dataset dataset = datasets[0];
         RegisteredModel? start = null;
         if (hasBase)
         {
@@ -85,6 +78,7 @@ internal static partial class NewTrainingJob
             Id = Ids.New(),
             Name = request.Name ?? start?.Card.Name ?? NameOf(dataset),
             DatasetId = dataset.Id,
+            Datasets = JobDataset.Write(chosen),
             Preset = preset.Name,
             BaseModel = start?.Reference,
             Seed = options.Seed,
@@ -93,11 +87,38 @@ internal static partial class NewTrainingJob
             ActivateIfBetter = request.ActivateIfBetter ?? false,
             CreatedAt = now,
         };
-        if (dataset.Status == "ready")
+        if (datasets.All(d => d.Status == "ready"))
         {
             job.Queue(now);
         }
         return job;
+    }
+
+    // In the order of the request; what is wrong is said of the member that names the data set.
+    private static async Task<IReadOnlyList<Dataset>> Find(TrainingJobRequest request, IReadOnlyList<JobDataset> chosen, CaptionDb db, CancellationToken aborted)
+    {
+        var found = new List<Dataset>();
+        for (int i = 0; i < chosen.Count; i++)
+        {
+            string id = chosen[i].Id, member = request.Datasets is null ? "dataset" : $"datasets[{i}].id";
+            Dataset dataset = await db.Datasets.AsNoTracking().FirstOrDefaultAsync(d => d.Id == id, aborted)
+                ?? throw new ProblemException(ProblemTable.DatasetNotFound, $"No data set has the id that {member} names.");
+            if (dataset.Status is not ("ready" or "checking"))
+            {
+                throw new ProblemException(ProblemTable.DatasetNotReady, $"The data set that {member} names was refused: {dataset.Problem}");
+            }
+            found.Add(dataset);
+            if (!Tokenizer.SameLanguage(found[0].Language, dataset.Language))
+            {
+                throw TrainingJobRequest.Invalid($"{member} names a data set in '{dataset.Language}', datasets[0].id one in '{found[0].Language}': all must be of one language.");
+            }
+            // Of one that is still looked at there is no report yet: then the trainer refuses it.
+            if (chosen.Count > 1 && dataset.Report is { } report && JsonSerializer.Deserialize<DatasetReport>(report, TrainingEvent.Json)!.Photos.Precomputed)
+            {
+                throw TrainingJobRequest.Invalid($"{member} names a data set of features that came instead of photos: it must be trained on alone.");
+            }
+        }
+        return found;
     }
 
     /// <summary>Takes a key for a new job.</summary>

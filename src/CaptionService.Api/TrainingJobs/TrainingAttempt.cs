@@ -57,13 +57,26 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         {
             Name = job.Name,
             Language = dataset?.Language ?? "en",
-            Data = DatasetFolder.Paths(Path.Combine(storage.Datasets, job.DatasetId)),
+            Data = [.. job.AllDatasets().Select(d => Source(job, d))],
             Options = JsonSerializer.Deserialize<TrainingOptions>(job.Options, JobFile.Json)!,
             Features = storage.Features,
             BaseModel = job.BaseModel is { } model ? await models.Folder(model, stopping) : null,
             BudgetMinutes = job.BudgetMinutes,
             Attempt = number,
         });
+    }
+
+    private DataSource Source(TrainingJob job, JobDataset dataset)
+    {
+        DataSource paths = DatasetFolder.Paths(Path.Combine(storage.Datasets, dataset.Id));
+        // One plain data set has no name, as before there could be several: the trainer knows its checkpoints again.
+        return job.Datasets is null ? paths : paths with
+        {
+            Name = dataset.Id,
+            Weight = dataset.Weight,
+            Trust = dataset.Trust,
+            Dev = dataset.Judges ? paths.Dev : null,
+        };
     }
 
     /// <summary>Starts the trainer and follows it to its end.</summary>

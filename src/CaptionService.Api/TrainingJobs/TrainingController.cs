@@ -61,14 +61,23 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         foreach (TrainingJob job in await db.TrainingJobs.Where(j => j.State == JobState.Validating).ToListAsync(stopping))
         {
-            Dataset? dataset = await db.Datasets.FindAsync([job.DatasetId], stopping);
-            if (dataset?.Status == "ready")
+            bool ready = true;
+            string? unfit = null;
+            foreach (JobDataset used in job.AllDatasets())
+            {
+                Dataset? dataset = await db.Datasets.FindAsync([used.Id], stopping);
+                ready &= dataset?.Status == "ready";
+                unfit ??= dataset is null ? $"The data set '{used.Id}' is gone."
+                    : dataset.Status is not ("ready" or "checking") ? $"The data set '{used.Id}' was refused: {dataset.Problem}"
+                    : null;
+            }
+            if (unfit is not null)
+            {
+                job.Fail(unfit, time.GetUtcNow());
+            }
+            else if (ready)
             {
                 job.Queue(time.GetUtcNow());
-            }
-            else if (dataset?.Status != "checking")
-            {
-                job.Fail(dataset is null ? "The data set is gone." : $"The data set was refused: {dataset.Problem}", time.GetUtcNow());
             }
         }
         await HeldJob.Save(db, stopping);

@@ -12,8 +12,11 @@ public sealed class TrainingJob
     /// <summary>Name of the model to be made.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The data set.</summary>
+    /// <summary>The data set; of several the first.</summary>
     public required string DatasetId { get; init; }
+
+    /// <summary>All data sets, the first among them (JSON of <see cref="JobDataset"/>s); null: one, as <see cref="JobDataset.Plain"/> has it.</summary>
+    public string? Datasets { get; init; }
 
     /// <summary>tutorial, quick or best.</summary>
     public required string Preset { get; init; }
@@ -105,7 +108,10 @@ public sealed class TrainingJob
     /// <summary>Whether nothing more happens unless it is resumed.</summary>
     public bool Ended => State is JobState.Cancelled or JobState.Failed or JobState.Succeeded;
 
-    /// <summary>Its data set is fit: it waits for its turn.</summary>
+    /// <summary>All data sets that it is trained on.</summary>
+    public IReadOnlyList<JobDataset> AllDatasets() => Datasets is null ? [JobDataset.Plain(DatasetId)] : JobDataset.Read(Datasets);
+
+    /// <summary>Its data sets are fit: it waits for its turn.</summary>
     public void Queue(DateTimeOffset now) => Become(JobState.Queued, now);
 
     /// <summary>A server takes it for a new attempt; of one that was being cancelled, only to end it.</summary>

@@ -14,8 +14,11 @@ public sealed class TrainingJobRequest
 {
     internal static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { AllowDuplicateProperties = false, NumberHandling = JsonNumberHandling.Strict };
 
-    /// <summary>Id of the data set.</summary>
+    /// <summary>Id of the data set; or there are <see cref="Datasets"/>.</summary>
     public string? Dataset { get; init; }
+
+    /// <summary>Several data sets, in place of <see cref="Dataset"/>.</summary>
+    public IReadOnlyList<TrainingDataset?>? Datasets { get; init; }
 
     /// <summary>tutorial, quick (default) or best; see <c>GET /training-presets</c>.</summary>
     public string? Preset { get; init; }
@@ -62,7 +65,7 @@ public sealed class TrainingJobRequest
         {
             throw new ProblemException(ProblemTable.MalformedBody, "The body is null.");
         }
-        CheckUnknown(request.Unknown, "", "dataset, preset, baseModel, name, seed, budget, options, activateIfBetter");
+        CheckUnknown(request.Unknown, "", "dataset, datasets, preset, baseModel, name, seed, budget, options, activateIfBetter");
         CheckUnknown(request.Budget?.Unknown, "budget.", "minutes, epochs");
         return request;
     }
@@ -72,6 +75,30 @@ public sealed class TrainingJobRequest
     internal TrainingPreset ChosenPreset() =>
         TrainingPreset.All.FirstOrDefault(p => p.Name == (Preset ?? TrainingPreset.Quick.Name))
         ?? throw Invalid($"preset is '{Short(Preset!)}'; it must be {string.Join(", ", TrainingPreset.All.Select(p => p.Name))}.");
+
+    /// <summary>The data sets that are asked for, by <c>dataset</c> or by <c>datasets</c>.</summary>
+    /// <exception cref="ProblemException">It is neither of them or both, or one is out of its range.</exception>
+    internal IReadOnlyList<JobDataset> ChosenDatasets()
+    {
+        if (Datasets is null)
+        {
+            return string.IsNullOrEmpty(Dataset) ? throw Invalid("dataset is missing: the id of one of GET /datasets; or datasets, for several.") : [JobDataset.Plain(Dataset)];
+        }
+        if (!string.IsNullOrEmpty(Dataset))
+        {
+            throw Invalid("dataset and datasets are both given; it must be one of them.");
+        }
+        if (Datasets.Count is 0 or > JobDataset.Most)
+        {
+            throw Invalid($"datasets has {Datasets.Count} entries; it must have 1 to {JobDataset.Most}.");
+        }
+        JobDataset[] chosen = [.. Datasets.Select((given, i) => (given ?? new TrainingDataset()).Chosen($"datasets[{i}]"))];
+        if (chosen.GroupBy(d => d.Id).FirstOrDefault(same => same.Count() > 1) is { } twice)
+        {
+            throw Invalid($"datasets has '{Short(twice.Key)}' {twice.Count()} times; it must have each data set once.");
+        }
+        return chosen.Any(d => d.Judges) ? chosen : throw Invalid($"datasets has none with trust {DataSource.Human}; it must have at least one, for the model to be judged by.");
+    }
 
     /// <summary>The preset's options with what the request changes.</summary>
     /// <exception cref="ProblemException">One is unknown or out of range.</exception>
@@ -122,7 +149,7 @@ public sealed class TrainingJobRequest
 
     internal static ProblemException Invalid(string what) => new(ProblemTable.InvalidOption, what);
 
-    private static void CheckUnknown(Dictionary<string, JsonElement>? unknown, string where, string known)
+    internal static void CheckUnknown(Dictionary<string, JsonElement>? unknown, string where, string known)
     {
         if (unknown is { Count: > 0 })
         {
@@ -130,7 +157,40 @@ public sealed class TrainingJobRequest
         }
     }
 
-    private static string Short(string text) => text.Length <= 40 ? text : text[..40] + "…";
+    internal static string Short(string text) => text.Length <= 40 ? text : text[..40] + "…";
+}
+
+/// <summary>One data set of several to train on.</summary>
+public sealed class TrainingDataset
+{
+    /// <summary>Its id.</summary>
+    public string? Id { get; init; }
+
+    /// <summary>How often each of its photos is drawn in an epoch, 0.01 to 100: 0.5 is a random half of them, 2 each twice. Default: 1.</summary>
+    public double? Weight { get; init; }
+
+    /// <summary>Who wrote the captions: human (default) or model.</summary>
+    public string? Trust { get; init; }
+
+    /// <summary>What is none of these, to be named in the refusal.</summary>
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Unknown { get; init; }
+
+    internal JobDataset Chosen(string where)
+    {
+        TrainingJobRequest.CheckUnknown(Unknown, $"{where}.", "id, weight, trust");
+        if (string.IsNullOrEmpty(Id))
+        {
+            throw TrainingJobRequest.Invalid($"{where}.id is missing: the id of one of GET /datasets.");
+        }
+        if (Weight is { } weight and not (>= DataSource.LeastWeight and <= DataSource.MostWeight))
+        {
+            throw TrainingJobRequest.Invalid(string.Create(CultureInfo.InvariantCulture, $"{where}.weight is {weight}; it must be {DataSource.LeastWeight} to {DataSource.MostWeight}."));
+        }
+        return Trust is null or DataSource.Human or DataSource.ModelWritten
+            ? new JobDataset(Id, Weight ?? 1, Trust ?? DataSource.Human)
+            : throw TrainingJobRequest.Invalid($"{where}.trust is '{TrainingJobRequest.Short(Trust)}'; it must be {DataSource.Human} or {DataSource.ModelWritten}.");
+    }
 }
 
 /// <summary>When to stop at the latest.</summary>

@@ -59,7 +59,7 @@ public static class TrainingJobsApi
         }
         if (!string.IsNullOrEmpty(dataset))
         {
-            jobs = jobs.Where(j => j.DatasetId == dataset);
+            jobs = jobs.Where(JobDataset.UsedBy(dataset));
         }
         if (!string.IsNullOrEmpty(before))
         {
@@ -113,7 +113,8 @@ public sealed record TrainingJobsResponse(IReadOnlyList<TrainingJobResponse> Job
 /// <summary>One job.</summary>
 /// <param name="Id">Its id.</param>
 /// <param name="Name">Name of the model to be made.</param>
-/// <param name="Dataset">Id of the data set.</param>
+/// <param name="Dataset">Id of the data set; of several the first.</param>
+/// <param name="Datasets">All data sets, with how they are learnt from.</param>
 /// <param name="Preset">tutorial, quick or best.</param>
 /// <param name="BaseModel">The model it starts from, name@version.</param>
 /// <param name="Seed">Seed of all that is random.</param>
@@ -128,10 +129,10 @@ public sealed record TrainingJobsResponse(IReadOnlyList<TrainingJobResponse> Job
 /// <param name="Model">The model that it made.</param>
 /// <param name="Decision">Why that was put into service, or not.</param>
 /// <param name="Options">Every option of the run.</param>
-public sealed record TrainingJobResponse(string Id, string Name, string Dataset, string Preset, string? BaseModel, int Seed, double? BudgetMinutes, bool ActivateIfBetter,
+public sealed record TrainingJobResponse(string Id, string Name, string Dataset, IReadOnlyList<JobDataset> Datasets, string Preset, string? BaseModel, int Seed, double? BudgetMinutes, bool ActivateIfBetter,
     string State, TrainingJobTimes Times, int Attempt, long LastEvent, TrainingJobProgress? Progress, string? Error, TrainedModel? Model, string? Decision, JsonElement Options)
 {
-    internal static TrainingJobResponse Of(TrainingJob job) => new(job.Id, job.Name, job.DatasetId, job.Preset, job.BaseModel, job.Seed, job.BudgetMinutes, job.ActivateIfBetter,
+    internal static TrainingJobResponse Of(TrainingJob job) => new(job.Id, job.Name, job.DatasetId, job.AllDatasets(), job.Preset, job.BaseModel, job.Seed, job.BudgetMinutes, job.ActivateIfBetter,
         job.State.ToString().ToLowerInvariant(),
         new TrainingJobTimes(job.CreatedAt, job.QueuedAt, job.RunningAt, job.CancellingAt, job.CancelledAt, job.FailedAt, job.SucceededAt),
         job.Attempt, job.LastEvent,

@@ -50,8 +50,27 @@ internal sealed class TrainingJobsOperation : IOperationFilter
         }
     }
 
-    private static OpenApiSchema Request() => Object("TrainingJobRequest",
-        ("dataset", Text("Id of the data set, one of `GET /datasets`.")),
+    private static OpenApiSchema Request() => Object("TrainingJobRequest", null,
+        ("dataset", Text("Id of the data set, one of `GET /datasets`. Either this or `datasets` must be given.")),
+        ("datasets", new OpenApiSchema
+        {
+            Type = JsonSchemaType.Array,
+            MinItems = 1,
+            MaxItems = JobDataset.Most,
+            Description = "Several data sets of one language to train on together, in place of `dataset`; each once, and at least one of them `human`.",
+            Items = Object("TrainingDataset", "id",
+                ("id", Text("Id of the data set, one of `GET /datasets`.")),
+                ("weight", new OpenApiSchema
+                {
+                    Type = JsonSchemaType.Number, Format = "double", Default = 1.0, Minimum = FormattableString.Invariant($"{DataSource.LeastWeight}"), Maximum = FormattableString.Invariant($"{DataSource.MostWeight}"),
+                    Description = "How often each of its photos is drawn in an epoch: 0.5 is a random half of them, 2 each twice.",
+                }),
+                ("trust", new OpenApiSchema
+                {
+                    Type = JsonSchemaType.String, Enum = [DataSource.Human, DataSource.ModelWritten], Default = DataSource.Human,
+                    Description = "Who wrote the captions. What a model wrote is learnt from only in the first half of the cross-entropy epochs, and never judged by.",
+                })),
+        }),
         ("preset", new OpenApiSchema
         {
             Type = JsonSchemaType.String,
@@ -62,15 +81,15 @@ internal sealed class TrainingJobsOperation : IOperationFilter
         ("baseModel", Text("Model to start from, name or name@version: its words and network are kept. Default: with `quick` the one in service for the data set's language, else none.")),
         ("name", new OpenApiSchema { Type = JsonSchemaType.String, Pattern = "^[a-z0-9][a-z0-9._-]{0,63}$", Description = "Name of the model to be made; one that exists gets a next version. Default: the base model's, else from the data set's." }),
         ("seed", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32", Minimum = "0", Description = "Seed of all that is random." }),
-        ("budget", Object("TrainingBudget",
+        ("budget", Object("TrainingBudget", null,
             ("minutes", new OpenApiSchema
             {
                 Type = JsonSchemaType.Number, Format = "double", Minimum = FormattableString.Invariant($"{TrainingBudget.LeastMinutes}"), Maximum = FormattableString.Invariant($"{TrainingBudget.MostMinutes}"),
                 Description = "Minutes of training and validation, the encoding of the photos not counted; then the best model so far is the result.",
             }),
             ("epochs", Option("epochs", null)))),
-        ("options", Object("TrainingOptions", [.. TrainingOption.All.Select(o => (o.Name, Option(o.Name, TrainingPreset.Best)))])),
-        ("activateIfBetter", new OpenApiSchema { Type = JsonSchemaType.Boolean, Default = false, Description = "Whether the model goes into service when it is better than the active one, beyond chance, on the data set's dev photos." }));
+        ("options", Object("TrainingOptions", null, [.. TrainingOption.All.Select(o => (o.Name, Option(o.Name, TrainingPreset.Best)))])),
+        ("activateIfBetter", new OpenApiSchema { Type = JsonSchemaType.Boolean, Default = false, Description = "Whether the model goes into service when it is better than the active one, beyond chance, on the dev photos of the data set; of several `human` ones, better on at least one and worse on none." }));
 
     // No defaults as such: a client would send them all, and they depend on the preset.
     private static OpenApiSchema Option(string name, TrainingPreset? shown)
@@ -99,11 +118,11 @@ internal sealed class TrainingJobsOperation : IOperationFilter
     private static OpenApiSchema Text(string description) => new() { Type = JsonSchemaType.String, Description = description };
 
     // The title names the class in generated clients. Null is as good as absent, since not every client can leave a member out.
-    private static OpenApiSchema Object(string title, params (string Name, OpenApiSchema Schema)[] members)
+    private static OpenApiSchema Object(string title, string? required, params (string Name, OpenApiSchema Schema)[] members)
     {
         foreach ((string name, OpenApiSchema schema) in members)
         {
-            schema.Type |= name == "dataset" || schema.Default is not null ? 0 : JsonSchemaType.Null;
+            schema.Type |= name == required || schema.Default is not null ? 0 : JsonSchemaType.Null;
         }
         return new OpenApiSchema
         {
@@ -111,7 +130,7 @@ internal sealed class TrainingJobsOperation : IOperationFilter
             Type = JsonSchemaType.Object,
             AdditionalPropertiesAllowed = false,
             Properties = members.ToDictionary(m => m.Name, m => (IOpenApiSchema)m.Schema),
-            Required = members.Any(m => m.Name == "dataset") ? new HashSet<string> { "dataset" } : null,
+            Required = required is null ? null : new HashSet<string> { required },
         };
     }
 }

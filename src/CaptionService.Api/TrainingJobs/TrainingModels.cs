@@ -32,7 +32,7 @@ public sealed class TrainingModels(ModelRegistry models, ModelGate gate, TimePro
     {
         await Opened(cancellation);
         RegisteredModel model = await models.Publish(folder, job.Id, job.DatasetId, cancellation);
-        string? decision = job.ActivateIfBetter ? (await gate.Decide(model, job.DatasetId, cancellation)).Sentence : null;
+        string? decision = job.ActivateIfBetter ? (await gate.Decide(model, [.. job.AllDatasets().Where(d => d.Judges).Select(d => d.Id)], cancellation)).Sentence : null;
         return (model.Card.Name, model.Card.Version, decision);
     }
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -98,6 +99,9 @@ public sealed record DataSource(string Photos, string Captions, string Train, [p
     /// <summary><see cref="Trust"/> of captions that a model wrote.</summary>
     public const string ModelWritten = "model";
 
+    /// <summary>Range of <see cref="Weight"/>.</summary>
+    public const double LeastWeight = 0.01, MostWeight = 100;
+
     /// <summary>Name in events and reports; null: its number.</summary>
     public string? Name { get; init; }
 
@@ -110,8 +114,8 @@ public sealed record DataSource(string Photos, string Captions, string Train, [p
     /// <exception cref="ValidationException">A value is out of its range; the message names it and the range.</exception>
     public void Check()
     {
-        if (Weight is not (>= 0.01 and <= 100))
-            throw new ValidationException($"The weight of a source is {Weight}; it must be 0.01 to 100.");
+        if (Weight is not (>= LeastWeight and <= MostWeight))
+            throw new ValidationException(string.Create(CultureInfo.InvariantCulture, $"The weight of a source is {Weight}; it must be {LeastWeight} to {MostWeight}."));
         if (Trust is not (Human or ModelWritten))
             throw new ValidationException($"The trust of a source is '{Trust}'; it must be {Human} or {ModelWritten}.");
     }

@@ -56,7 +56,7 @@ public static class Tour
         Assert.Contains((await client.GetTrainingPresetsAsync(aborted)).Presets, preset => preset.Name == "best");
         var request = new TrainingJobRequest
         {
-            Dataset = dataset.Id,
+            Datasets = [new() { Id = dataset.Id, Weight = 2 }],      // one would be Dataset = dataset.Id
             Preset = TrainingJobRequestPreset.Best,
             Name = "tour",
             Seed = 7,
@@ -65,6 +65,7 @@ public static class Tour
         };
         TrainingJobResponse job = await client.CreateTrainingJobAsync(request, "tour", aborted);
         Assert.Equal(job.Id, (await client.CreateTrainingJobAsync(request, "tour", aborted)).Id);
+        Assert.Equal((dataset.Id, dataset.Id, 2, "human"), (job.Dataset, job.Datasets.Single().Id, job.Datasets.Single().Weight, job.Datasets.Single().Trust));
         await client.CancelTrainingJobAsync(job.Id, aborted);
         await Until("cancelled");
         await client.ResumeTrainingJobAsync(job.Id, aborted);

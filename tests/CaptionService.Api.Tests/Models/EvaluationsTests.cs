@@ -80,18 +80,45 @@ public abstract class EvaluationsTests(ModelService service)
         Give(active, dataset, [0.5, 0.6, 0.4, 0.7]);
 
         Give(candidate, dataset, [0.51, 0.55, 0.42, 0.7]);
-        GateDecision unclear = await gate.Decide(candidate, dataset, Service.Cancellation);
+        GateDecision unclear = await gate.Decide(candidate, [dataset], Service.Cancellation);
         Assert.False(unclear.Activated);
         Assert.StartsWith("Not activated: no clear difference: CIDEr -0.5", unclear.Sentence, StringComparison.Ordinal);
 
         Give(candidate, dataset, [0.8, 0.8, 0.7, 0.9]);
-        GateDecision better = await gate.Decide(candidate, dataset, Service.Cancellation);
+        GateDecision better = await gate.Decide(candidate, [dataset], Service.Cancellation);
         Assert.True(better.Activated, better.Sentence);
         Assert.StartsWith("Activated: better: CIDEr +25.0, 95 % between +2", better.Sentence, StringComparison.Ordinal);
         Assert.Equal(candidate.Reference, await service.Active());
         JsonNode version = (await Answer.Get(service.Client, "/models/small")).Body["versions"]!.AsArray().Last()!;
         Assert.Equal(("job1", dataset), ((string?)version["job"], (string?)version["dataset"]));
         await service.Activate("flickr8k-en", 1);
+    }
+
+    [Fact]
+    public async Task Of_several_data_sets_the_gate_wants_one_better_and_none_worse()
+    {
+        string[] datasets = [await AddDataset(), await AddDataset()];
+        await service.Activate("flickr8k-en", 1);
+        var registry = service.Factory.Services.GetRequiredService<ModelRegistry>();
+        var gate = service.Factory.Services.GetRequiredService<ModelGate>();
+        using var made = new SmallBundle("top-down", 23);
+        RegisteredModel candidate = await registry.Publish(made.Folder, "job3", datasets[0], Service.Cancellation), active = registry.Default!;
+        double[] before = [0.5, 0.6, 0.4, 0.7], unclear = [0.51, 0.55, 0.42, 0.7], better = [0.8, 0.8, 0.7, 0.9], worse = [0.2, 0.3, 0.2, 0.4];
+        Array.ForEach(datasets, dataset => Give(active, dataset, before));
+
+        Assert.Matches($@"^Not activated: better on 0 of 2 data sets, worse on 0\. {datasets[0]}: no clear difference: CIDEr -0\.5, .+ narrow it\. {datasets[1]}: no clear difference: CIDEr -0\.5, .+ narrow it\.$", await Decided(unclear, unclear));
+        Assert.Matches($@"^Not activated: better on 1 of 2 data sets, worse on 1\. {datasets[0]}: better: CIDEr \+25\.0, .+ 4 photos\)\. {datasets[1]}: worse: CIDEr -27\.5, .+ 4 photos\)\.$", await Decided(better, worse));
+        Assert.Equal(active.Reference, await service.Active());
+        Assert.Matches($@"^Activated: better on 1 of 2 data sets, worse on 0\. {datasets[0]}: no clear difference: CIDEr -0\.5, .+ narrow it\. {datasets[1]}: better: CIDEr \+25\.0, .+ 4 photos\)\.$", await Decided(unclear, better));
+        Assert.Equal(candidate.Reference, await service.Active());
+        await service.Activate("flickr8k-en", 1);
+
+        async Task<string> Decided(double[] first, double[] second)
+        {
+            Give(candidate, datasets[0], first);
+            Give(candidate, datasets[1], second);
+            return (await gate.Decide(candidate, datasets, Service.Cancellation)).Sentence;
+        }
     }
 
     [Fact]

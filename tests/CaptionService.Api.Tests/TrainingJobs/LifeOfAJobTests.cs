@@ -154,6 +154,45 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
     }
 
     [Fact]
+    public async Task Several_data_sets_are_learnt_together_and_the_model_is_judged_by_each_that_people_wrote()
+    {
+        await using var service = new TrainingService([], features, output);
+        await service.Start();
+        string[] sets = [await service.AddDataset(), await service.AddDataset(), await service.AddDataset()];
+        JsonObject asked = SmallDataset.Job(12);
+        asked["datasets"] = new JsonArray(
+            new JsonObject { ["id"] = sets[0] },
+            new JsonObject { ["id"] = sets[1], ["weight"] = 0.5 },
+            new JsonObject { ["id"] = sets[2], ["trust"] = "model" });
+        asked["activateIfBetter"] = true;
+        string id = await TrainingService.StartJob(service.Client, asked);
+        foreach (string used in sets)
+        {
+            using HttpResponseMessage kept = await service.Client.DeleteAsync($"/datasets/{used}", Service.Cancellation);
+            (await Answer.Read(kept)).IsProblem(409, "dataset_in_use");
+        }
+
+        JsonNode job = await service.Until(id, "succeeded");
+
+        JsonArray data = JsonNode.Parse(await File.ReadAllTextAsync(service.JobFile(id, "job.json"), Service.Cancellation))!["data"]!.AsArray();
+        Assert.Equal([(sets[0], true), (sets[1], true), (sets[2], false)], data.Select(source => ((string)source!["name"]!, source["dev"] is not null)));
+        List<TrainingEvent> events = await service.Events(id);
+        Assert.Equal([(sets[0], 1, "human", 8, 4), (sets[1], 0.5, "human", 8, 4), (sets[2], 1, "model", 8, 0)],
+            events.Single(e => e.Type == "started").Data.GetProperty("sources").EnumerateArray().Select(source => (source.GetProperty("name").GetString()!, source.GetProperty("weight").GetDouble(),
+                source.GetProperty("trust").GetString()!, source.GetProperty("trainPhotos").GetInt32(), source.GetProperty("devPhotos").GetInt32())));
+        TrainingEvent[] epochs = [.. events.Where(e => e.Type == "epoch")];
+        Assert.Equal(12, epochs.Length);
+        Assert.All(epochs, e => Assert.Equal(sets[..2], e.Data.GetProperty("sources").EnumerateArray().Select(source => source.GetProperty("name").GetString()!)));
+
+        string between = @"(better|worse|no clear difference): CIDEr [^:]+ \(samples@1 against flickr8k-en@1, 4 photos\)[^:]*\.";
+        Assert.Matches($@"^(Activated|Not activated): better on [012] of 2 data sets, worse on [012]\. {sets[0]}: {between} {sets[1]}: {between}$", (string?)job["decision"]);
+        Assert.Equal(sets[0], (string?)Assert.Single((await Answer.Get(service.Client, "/models/samples")).Body["versions"]!.AsArray())!["dataset"]);
+        Assert.Equal(id, (string?)Assert.Single((await Answer.Get(service.Client, $"/training-jobs?dataset={sets[2]}")).Body["jobs"]!.AsArray())!["id"]);
+        using HttpResponseMessage deleted = await service.Client.DeleteAsync($"/datasets/{sets[2]}", Service.Cancellation);
+        Assert.Equal(204, (int)deleted.StatusCode);
+    }
+
+    [Fact]
     public async Task Trainer_that_cannot_start_is_tried_three_times()
     {
         await using var service = new TrainingService([], features, output);

@@ -1,3 +1,4 @@
+using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using CaptionService.Captioning;
@@ -91,6 +92,10 @@ public sealed class PresetsTests(SharedFeatures shared, ITestOutputHelper output
         JsonElement last = (await service.Events(id)).Last(e => e.Type == "epoch").Data;
         Assert.All(last.GetProperty("samples").EnumerateArray(), sample =>
             Assert.Equal(sentences[int.Parse(sample.GetProperty("photo").GetString()![5..^4], null) % 3], sample.GetProperty("caption").GetString()));
+
+        // Vectors and photos are not learnt together.
+        Answer mixed = await Answer.To(service.Client, "/training-jobs", JsonContent.Create(new { datasets = new[] { new { id = await service.AddDataset() }, new { id = dataset } }, preset = "tutorial" }));
+        Assert.Contains("datasets[1].id names a data set of features", (string)mixed.IsProblem(400, "invalid_option").Body["detail"]!, StringComparison.Ordinal);
 
         // What made the vectors is not known, so that photos cannot be captioned: said at the first try.
         while (!(await service.Client.GetAsync("/health/ready", Service.Cancellation)).IsSuccessStatusCode)

@@ -1,7 +1,9 @@
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using CaptionService.Api.Datasets;
 using CaptionService.Captioning.Training;
+using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
 
@@ -51,6 +53,88 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
         (await Post(client, "/training-jobs", new JsonObject { ["dataset"] = refused, ["preset"] = "best" })).IsProblem(409, "dataset_not_ready");
         Assert.Empty((await Answer.Get(client, $"/training-jobs/{first}/checkpoints")).Body["checkpoints"]!.AsArray());
         Assert.Equal("", await client.GetStringAsync($"/training-jobs/{first}/log", Service.Cancellation));
+    }
+
+    [Theory]
+    [MemberData(nameof(Databases.Kinds), MemberType = typeof(Databases))]
+    public async Task Job_of_several_data_sets_is_found_by_each_waits_for_all_and_keeps_all(string kind)
+    {
+        Dictionary<string, string> database = await databases.Fresh(kind);
+        await using ServiceFactory factory = Factory(database);
+        using HttpClient client = await factory.Start(ready: false);
+        (string one, string two, string three) = (await Add(factory.Storage, database, "checking"), await Add(factory.Storage, database, "checking"), await Add(factory.Storage, database, "checking"));
+        (string ready, string refused, string german) = (await Add(factory.Storage, database, "ready"), await Add(factory.Storage, database, "refused"), await Add(factory.Storage, database, "checking", "de"));
+
+        string first = await Start(Of(one, weight: 0.5), Of(two, trust: "model"), Of(ready));
+        string second = await Start(Of(one), Of(three, weight: 2, trust: "human"));
+        string plain = await Start(Of(one));        // one as it would be with dataset
+
+        JsonNode job = (await Answer.Get(client, $"/training-jobs/{first}")).Body;
+        Assert.Equal(("validating", one, "samples"), ((string)job["state"]!, (string)job["dataset"]!, (string)job["name"]!));
+        Assert.Equal([(one, 0.5, "human"), (two, 1, "model"), (ready, 1, "human")], Datasets(job));
+        Assert.Equal([(one, 1, "human"), (three, 2, "human")], Datasets((await Answer.Get(client, $"/training-jobs/{second}")).Body));
+        Assert.Equal([(one, 1, "human")], Datasets((await Answer.Get(client, $"/training-jobs/{plain}")).Body));
+        await using (CaptionDb db = Databases.Open(database, factory.Storage))
+        {
+            Assert.Equal([plain], await db.TrainingJobs.Where(j => j.Datasets == null).Select(j => j.Id).ToListAsync(Service.Cancellation));
+        }
+
+        // Found by each of its data sets, in whatever place, and by nothing else.
+        Assert.Equal([plain, second, first], await Listed(one));
+        Assert.Equal([first], await Listed(two));
+        Assert.Equal([second], await Listed(three));
+        Assert.Equal([first], await Listed(ready));
+        Assert.Empty(await Listed("human"));
+        Assert.Empty(await Listed(two[..11]));
+
+        // Kept as long as the job is not done.
+        foreach ((string used, string by) in new[] { (two, first), (ready, first), (three, second) })
+        {
+            using HttpResponseMessage kept = await client.DeleteAsync($"/datasets/{used}", Service.Cancellation);
+            Assert.Contains(by, (string)(await Answer.Read(kept)).IsProblem(409, "dataset_in_use").Body["detail"]!, StringComparison.Ordinal);
+        }
+
+        // What cannot be trained on together.
+        Refused(await Asked(Of(one), Of("aaaaaaaaaaaa")), 404, "dataset_not_found", "datasets[1].id");
+        Refused(await Asked(Of(one), Of(refused)), 409, "dataset_not_ready", "datasets[1].id names was refused: no photo can be read");
+        Refused(await Asked(Of(one), Of(two), Of(german)), 400, "invalid_option", "datasets[2].id names a data set in 'de'");
+
+        // One that turns out unfit fails the job, which then holds none of the others.
+        await using (CaptionDb db = Databases.Open(database, factory.Storage))
+        {
+            (await db.Datasets.SingleAsync(d => d.Id == two, Service.Cancellation)).Status = "refused";
+            db.Datasets.Remove(await db.Datasets.SingleAsync(d => d.Id == three, Service.Cancellation));
+            await db.SaveChangesAsync(Service.Cancellation);
+        }
+        Assert.StartsWith($"The data set '{two}' was refused", await Failed(first), StringComparison.Ordinal);
+        Assert.Equal($"The data set '{three}' is gone.", await Failed(second));
+        Assert.Equal("validating", (string?)(await Answer.Get(client, $"/training-jobs/{plain}")).Body["state"]);
+        using HttpResponseMessage deleted = await client.DeleteAsync($"/datasets/{ready}", Service.Cancellation);
+        Assert.Equal(204, (int)deleted.StatusCode);
+
+        static JsonObject Of(string id, double? weight = null, string? trust = null) => new() { ["id"] = id, ["weight"] = weight, ["trust"] = trust };
+
+        static IEnumerable<(string, double, string)> Datasets(JsonNode job) => job["datasets"]!.AsArray().Select(d => ((string)d!["id"]!, (double)d["weight"]!, (string)d["trust"]!));
+
+        static void Refused(Answer answer, int status, string code, string said) =>
+            Assert.Contains(said, (string)answer.IsProblem(status, code).Body["detail"]!, StringComparison.Ordinal);
+
+        Task<string> Start(params JsonNode[] several) => TrainingService.StartJob(client, new JsonObject { ["datasets"] = new JsonArray(several), ["preset"] = "best" });
+
+        Task<Answer> Asked(params JsonNode[] several) => Post(client, "/training-jobs", new JsonObject { ["datasets"] = new JsonArray(several), ["preset"] = "best" });
+
+        async Task<IEnumerable<string>> Listed(string dataset) => (await Answer.Get(client, $"/training-jobs?dataset={dataset}")).Body["jobs"]!.AsArray().Select(j => (string)j!["id"]!);
+
+        async Task<string> Failed(string id)
+        {
+            JsonNode job;
+            while ((string)(job = (await Answer.Get(client, $"/training-jobs/{id}")).Body)["state"]! == "validating")
+            {
+                await Task.Delay(50, Service.Cancellation);
+            }
+            Assert.Equal("failed", (string?)job["state"]);
+            return (string)job["error"]!;
+        }
     }
 
     [Theory]
@@ -147,6 +231,21 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
     [InlineData("""{"dataset": "D", "preset": "best", "name": "No Name"}""", "invalid_option", "name")]
     [InlineData("""{"dataset": "D", "preset": "quick", "options": {"hidden": 64}}""", "invalid_option", "options.hidden")]
     [InlineData("""{"preset": "best"}""", "invalid_option", "dataset")]
+    [InlineData("""{"preset": "best", "dataset": null, "datasets": null}""", "invalid_option", "dataset is missing")]
+    [InlineData("""{"dataset": "D", "datasets": [{"id": "D"}], "preset": "best"}""", "invalid_option", "dataset and datasets are both given")]
+    [InlineData("""{"datasets": "D", "preset": "best"}""", "invalid_option", "datasets is of the wrong type")]
+    [InlineData("""{"datasets": [], "preset": "best"}""", "invalid_option", "datasets has 0 entries; it must have 1 to 16")]
+    [InlineData("""{"datasets": [{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}], "preset": "best"}""", "invalid_option", "datasets has 17 entries; it must have 1 to 16")]
+    [InlineData("""{"datasets": ["D"], "preset": "best"}""", "invalid_option", "datasets[0] is of the wrong type")]
+    [InlineData("""{"datasets": [null], "preset": "best"}""", "invalid_option", "datasets[0].id is missing")]
+    [InlineData("""{"datasets": [{"id": "D"}, {"weight": 1}], "preset": "best"}""", "invalid_option", "datasets[1].id is missing")]
+    [InlineData("""{"datasets": [{"id": "D"}, {"id": "D", "trust": "model"}], "preset": "best"}""", "invalid_option", "2 times; it must have each data set once")]
+    [InlineData("""{"datasets": [{"id": "D", "wieght": 1}], "preset": "best"}""", "invalid_option", "datasets[0].wieght")]
+    [InlineData("""{"datasets": [{"id": "D", "weight": 0.001}], "preset": "best"}""", "invalid_option", "datasets[0].weight is 0.001; it must be 0.01 to 100")]
+    [InlineData("""{"datasets": [{"id": "D", "weight": 101}], "preset": "best"}""", "invalid_option", "datasets[0].weight is 101; it must be 0.01 to 100")]
+    [InlineData("""{"datasets": [{"id": "D", "weight": "1"}], "preset": "best"}""", "invalid_option", "datasets[0].weight is of the wrong type")]
+    [InlineData("""{"datasets": [{"id": "D", "trust": "nobody"}], "preset": "best"}""", "invalid_option", "datasets[0].trust is 'nobody'; it must be human or model")]
+    [InlineData("""{"datasets": [{"id": "D", "trust": "model"}], "preset": "best"}""", "invalid_option", "datasets has none with trust human")]
     [InlineData("""{"dataset": "D",""", "malformed_body", "line 1")]
     [InlineData("null", "malformed_body", "null")]
     [InlineData("", "malformed_body", "JSON")]
@@ -166,11 +265,13 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
         }
     });
 
-    private static async Task<string> Add(string storage, Dictionary<string, string> database, string status)
+    private static async Task<string> Add(string storage, Dictionary<string, string> database, string status, string language = "en")
     {
         string id = Ids.New();
+        Dataset row = SmallDataset.Row(id, status);
+        row.Language = language;
         await using CaptionDb db = Databases.Open(database, storage);
-        db.Datasets.Add(SmallDataset.Row(id, status));
+        db.Datasets.Add(row);
         await db.SaveChangesAsync(Service.Cancellation);
         return id;
     }

@@ -128,10 +128,15 @@ public sealed class TrainingService : IAsyncDisposable
 
     public Task<string> StartJob(string dataset, JsonObject? more = null) => StartJob(Client, dataset, more);
 
-    public static async Task<string> StartJob(HttpClient client, string dataset, JsonObject? more = null)
+    public static Task<string> StartJob(HttpClient client, string dataset, JsonObject? more = null)
     {
         JsonObject body = more ?? SmallDataset.Job();
         body["dataset"] = dataset;
+        return StartJob(client, body);
+    }
+
+    public static async Task<string> StartJob(HttpClient client, JsonObject body)
+    {
         using HttpResponseMessage response = await client.PostAsJsonAsync("/training-jobs", body, Service.Cancellation);
         Answer answer = await Answer.Read(response);
         Assert.True(answer.Status == 202, answer.Body.ToJsonString());
