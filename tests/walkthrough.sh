@@ -43,7 +43,7 @@ expect 'its events have no gap and no double' jq -e '[.events[].id] == [range(1;
 expect 'each epoch showed the captions of the same photos' jq -e '[.events[] | select(.type == "epoch") | .data.samples | map(.photo)] | length > 0 and (unique | length == 1)' "$work/events"
 
 step 'Judged'
-evaluation=$(api --json "{\"models\": [\"walkthrough\", \"flickr8k-en\"], \"dataset\": \"$dataset\", \"split\": \"dev\"}" "$url/evaluations/compare" | jq -r .id)
+evaluation=$(api --json "{\"models\": [\"walkthrough\", \"everyday-en\"], \"dataset\": \"$dataset\", \"split\": \"dev\"}" "$url/evaluations/compare" | jq -r .id)
 until_true 60 'the comparison succeeds' is "/evaluations/$evaluation" .state succeeded
 api "$url/evaluations/$evaluation" | jq -r '"  " + (.comparison.sentence // .comparison.message // (.comparison | tostring))'
 
@@ -51,12 +51,12 @@ step 'Into service under load, and out again'
 (while [ ! -f "$work/stop" ]; do curl -sS -o /dev/null -w '%{http_code}\n' --data-binary @samples/cat.jpg "$url/captions?beamWidth=1&count=1" >> "$work/codes" || echo 000 >> "$work/codes"; done) &
 load=$!
 active() { api --data-binary @samples/cat.jpg "$url/captions" | jq -r '.models[0] | "\(.name)@\(.version)"'; }
-expect 'the product'"'"'s model answers' test "$(active)" = flickr8k-en@1
+expect 'the product'"'"'s model answers' test "$(active)" = everyday-en@1
 api -X POST "$url/models/walkthrough/versions/1/activate" > /dev/null
 expect 'the new model answers' test "$(active)" = walkthrough@1
 api --data-binary @samples/cat.jpg "$url/captions" | jq -r '"  samples/cat.jpg: " + .results[0].captions[0].text'
 api -X POST "$url/models/walkthrough/rollback" > /dev/null
-expect 'after the rollback the product'"'"'s model answers' test "$(active)" = flickr8k-en@1
+expect 'after the rollback the product'"'"'s model answers' test "$(active)" = everyday-en@1
 touch "$work/stop"; wait "$load"
 expect "all $(wc -l < "$work/codes") requests meanwhile were answered with 200" bash -c "! grep -qv '^200$' '$work/codes'"
 

@@ -101,7 +101,7 @@ public sealed class Captioner : IDisposable
     public static string DefaultModels { get; } = Path.Combine(AppContext.BaseDirectory, "DefaultModels");
 
     /// <summary>Folder of the English model that comes with the product.</summary>
-    public static string DefaultModelFolder { get; } = Path.Combine(DefaultModels, "flickr8k-en");
+    public static string DefaultModelFolder { get; } = Path.Combine(DefaultModels, "everyday-en");
 
     /// <summary>The encoder weights that come with the product.</summary>
     public static string DefaultEncoderPath { get; } = Path.Combine(DefaultModels, "vgg16", "encoder.safetensors");

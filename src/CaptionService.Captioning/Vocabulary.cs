@@ -120,12 +120,19 @@ public sealed class Vocabulary
                 .ThenByDescending(casing => casing.Key, StringComparer.Ordinal).First().Key)));
     }
 
-    /// <summary>These words, their ids unchanged, and after them those of another vocabulary that are not among them, in its order.</summary>
+    /// <summary>
+    /// These words, their ids unchanged, and after them those of another vocabulary that are not among them, in its order. A word of both is
+    /// shown as the other has it, which is the one of the captions at hand.
+    /// </summary>
     /// <exception cref="VocabularyException">More than <see cref="MaxCount"/> words.</exception>
     public Vocabulary With(Vocabulary other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return new Vocabulary([.. display, .. other.display.Skip(Specials.Length).Where(word => !ids.ContainsKey(word.ToLowerInvariant()))]);
+        return new Vocabulary(
+        [
+            .. display.Select((word, id) => id >= Specials.Length && other.ids.TryGetValue(word.ToLowerInvariant(), out int its) ? other.display[its] : word),
+            .. other.display.Skip(Specials.Length).Where(word => !ids.ContainsKey(word.ToLowerInvariant())),
+        ]);
     }
 
     /// <summary>Reads the lines of a <c>vocabulary.txt</c>.</summary>

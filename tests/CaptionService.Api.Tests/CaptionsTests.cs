@@ -16,7 +16,7 @@ public sealed class CaptionsTests(Service service)
 
         Assert.Equal(["models", "results", "timings"], answer.Body.AsObject().Select(property => property.Key));
         JsonNode model = Assert.Single(answer.Body["models"]!.AsArray())!;
-        Assert.Equal(("en", "flickr8k-en", 1), ((string?)model["language"], (string?)model["name"], (int)model["version"]!));
+        Assert.Equal(("en", "everyday-en", 1), ((string?)model["language"], (string?)model["name"], (int)model["version"]!));
         Assert.NotEmpty((string)model["digest"]!);
         JsonObject result = Assert.Single(answer.Results)!.AsObject();
         Assert.Equal(["name", "width", "height", "captions"], result.Select(property => property.Key));
@@ -217,7 +217,7 @@ public sealed class CaptionsTests(Service service)
         Answer models = await Answer.Get(service.Client, "/models");
         string name = (string)models.Body["models"]![0]!["name"]!;     // the default
 
-        Assert.Equal("flickr8k-en", name);
+        Assert.Equal("everyday-en", name);
         Assert.Equal(name, (string?)(await service.Caption(Photos.Cat, $"?model={name}")).Body["models"]![0]!["name"]);
         Assert.Equal(name, (string?)(await Answer.Get(service.Client, $"/models/{name}")).Body["name"]);
     }

@@ -275,5 +275,5 @@ public sealed class LanguagesTests(ThreeLanguages service) : IClassFixture<Three
 
     [Fact]
     public void The_models_that_come_with_the_product_are_one_for_each_language_and_English_comes_first() =>
-        Assert.Equal("flickr8k-en", ShippedModel.Read(Captioner.DefaultModels)[0].Card.Name);
+        Assert.Equal("everyday-en", ShippedModel.Read(Captioner.DefaultModels)[0].Card.Name);
 }

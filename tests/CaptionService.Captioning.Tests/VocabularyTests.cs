@@ -102,4 +102,14 @@ public sealed class VocabularyTests
         Assert.Throws<ArgumentOutOfRangeException>(() => Build(1, "a").Display(5));
         Assert.Throws<ArgumentOutOfRangeException>(() => Build(1, "a").Display(-1));
     }
+
+    [Fact]
+    public void Words_of_another_vocabulary_come_after_its_own_and_show_theirs()
+    {
+        string[] specials = ["<pad>", "<start>", "<end>", "<unk>"];
+        var own = Vocabulary.Parse([.. specials, "a", "Pizza", "Hund"]);
+        var both = own.With(Vocabulary.Parse([.. specials, "pizza", "a", "Giraffe"]));
+        Assert.Equal([.. specials, "a", "pizza", "Hund", "Giraffe"], Enumerable.Range(0, both.Count).Select(both.Display));
+        Assert.Equal(own.Encode(["a", "pizza", "hund"]), both.Encode(["a", "pizza", "hund"]));
+    }
 }

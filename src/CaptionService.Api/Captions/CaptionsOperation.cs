@@ -11,7 +11,7 @@ internal sealed class CaptionsOperation : IOperationFilter
     private const string AnswerExample = """
         {
           "models": [
-            { "language": "en", "name": "flickr8k-en", "version": 1, "digest": "5f1c…" },
+            { "language": "en", "name": "everyday-en", "version": 1, "digest": "5f1c…" },
             { "language": "de", "name": "flickr8k-de", "version": 1, "digest": "0b7e…" }
           ],
           "results": [

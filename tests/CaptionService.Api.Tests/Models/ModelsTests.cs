@@ -19,7 +19,7 @@ public sealed class ModelsOnPostgresTests(ModelServiceOnPostgres service) : Mode
 /// <summary>The registry, on both databases.</summary>
 public abstract class ModelsTests(ModelService service)
 {
-    private const string Shipped = "flickr8k-en";
+    private const string Shipped = "everyday-en";
 
     private Task<Answer> Reset() => service.Activate(Shipped, 1);
 
@@ -342,14 +342,14 @@ public abstract class ModelsTests(ModelService service)
             {
                 HttpClient client = await second.Start(ready: true);
                 Assert.Equal("small@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
-                Assert.Equal("flickr8k-en", (string?)(await Answer.To(client, "/models/small/rollback", new ByteArrayContent([]))).Body["name"]);
+                Assert.Equal("everyday-en", (string?)(await Answer.To(client, "/models/small/rollback", new ByteArrayContent([]))).Body["name"]);
                 Assert.Equal(200, (await Answer.To(client, "/models/small/versions/1/activate", new ByteArrayContent([]))).Status);
             }
             File.Delete(Path.Combine(storage, "models", "small", "1", ModelBundle.DecoderFile));
             await using (var third = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
             {
                 HttpClient client = await third.Start(ready: true);
-                Assert.Equal("flickr8k-en@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
+                Assert.Equal("everyday-en@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
             }
         }
         finally

@@ -31,7 +31,7 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
 
         Assert.Equal(1, (int)ended["attempt"]!);
         Assert.StartsWith("Activated: better: CIDEr +", (string?)ended["decision"], StringComparison.Ordinal);
-        Assert.Contains("(samples@1 against flickr8k-en@1, 8 photos)", (string?)ended["decision"], StringComparison.Ordinal);
+        Assert.Contains("(samples@1 against everyday-en@1, 8 photos)", (string?)ended["decision"], StringComparison.Ordinal);
         Assert.Equal(("samples", 1), ((string?)ended["model"]!["name"], (int?)ended["model"]!["version"]));
         Answer caption = await Answer.To(service.Client, "/captions", Service.Bytes(Photos.Sample("cat")));
         Assert.Equal("samples@1", ModelService.MadeBy(caption));
@@ -54,12 +54,12 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
         JsonNode ended = await service.Until(job, "succeeded");
 
         Assert.Equal(2, (int)ended["attempt"]!);
-        Assert.Matches(@"^Not activated: (worse|no clear difference): CIDEr [+-]\d+\.\d, 95 % between [+-]\d+\.\d and [+-]\d+\.\d \(samples@1 against flickr8k-en@1, 8 photos\)", (string?)ended["decision"]);
+        Assert.Matches(@"^Not activated: (worse|no clear difference): CIDEr [+-]\d+\.\d, 95 % between [+-]\d+\.\d and [+-]\d+\.\d \(samples@1 against everyday-en@1, 8 photos\)", (string?)ended["decision"]);
         JsonArray models = (await Answer.Get(service.Client, "/models")).Body["models"]!.AsArray();
-        Assert.Equal(["flickr8k-de", "flickr8k-en", "flickr8k-zh", "samples"], models.Select(model => (string?)model!["name"]).Order(StringComparer.Ordinal));
+        Assert.Equal(["everyday-en", "flickr8k-de", "flickr8k-zh", "samples"], models.Select(model => (string?)model!["name"]).Order(StringComparer.Ordinal));
         Assert.Single((await Answer.Get(service.Client, "/models/samples")).Body["versions"]!.AsArray());      // published once, though asked for twice
         Answer caption = await Answer.To(service.Client, "/captions", Service.Bytes(Photos.Sample("cat")));
-        Assert.Equal("flickr8k-en@1", ModelService.MadeBy(caption));
+        Assert.Equal("everyday-en@1", ModelService.MadeBy(caption));
     }
 
     private static JsonObject Job(int epochs, double learningRate)

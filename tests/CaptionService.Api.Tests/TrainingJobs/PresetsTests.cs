@@ -25,8 +25,8 @@ public sealed class PresetsTests(SharedFeatures shared, ITestOutputHelper output
         // quick: from the model in service, its words and network kept; what it said before is epoch 0.
         string quick = await service.StartJob(dataset, new JsonObject { ["budget"] = new JsonObject { ["epochs"] = 1 } });
         JsonNode tuned = await service.Until(quick, "succeeded");
-        Assert.StartsWith("flickr8k-en@", (string?)tuned["baseModel"], StringComparison.Ordinal);
-        Assert.Equal("flickr8k-en", (string?)tuned["model"]!["name"]);
+        Assert.StartsWith("everyday-en@", (string?)tuned["baseModel"], StringComparison.Ordinal);
+        Assert.Equal("everyday-en", (string?)tuned["model"]!["name"]);
         Assert.True((int)tuned["model"]!["version"]! > 1);
         TrainingEvent[] epochs = [.. (await service.Events(quick)).Where(e => e.Type == "epoch")];
         Assert.Equal([0, 1], epochs.Select(e => e.Data.GetProperty("epoch").GetInt32()));
