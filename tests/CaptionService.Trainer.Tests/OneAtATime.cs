@@ -14,6 +14,7 @@ namespace CaptionService.Trainer.Tests;
 internal static class Torch
 {
     // Before the first tensor of any test: test projects run side by side on the same cores.
+    // The process sees a single processor (testconfig.json): two threads of products this small wait for each other, and for whoever has the other core.
     [ModuleInitializer]
     internal static void Configure() => TorchRuntime.Configure();
 }
