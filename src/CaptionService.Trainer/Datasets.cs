@@ -20,7 +20,7 @@ public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<stri
 /// <summary>One source of a data set: its place in the splits, and how its photos are drawn.</summary>
 /// <param name="Name">For people.</param>
 /// <param name="Weight">How often each photo is drawn in an epoch.</param>
-/// <param name="ModelWritten">Whether a model wrote the captions: they are learnt from in the first half of the epochs only.</param>
+/// <param name="ModelWritten">Whether a model wrote the captions: they are learnt from in the first half of the epochs only, and nothing is judged by them.</param>
 /// <param name="Train">Its photos to learn from: a part of <see cref="Dataset.Train"/>.</param>
 /// <param name="Dev">Its photos to choose by: a part of <see cref="Dataset.Dev"/>.</param>
 public sealed record Source(string Name, double Weight, bool ModelWritten, Range Train, Range Dev);
@@ -70,8 +70,8 @@ public sealed class Dataset
     public static Dataset Load(IReadOnlyList<DataSource> sources, string root)
     {
         var read = sources.Select(source => (Paths: source, Data: Read(source, root))).ToArray();
-        if (read.Length > 1 && read.FirstOrDefault(source => source.Data.FeaturesFile is not null).Paths is { } given)
-            throw new DatasetException($"'{given.Captions}' comes with features instead of photos: such a data set is trained on alone.");
+        if (read.Length > 1 && Array.FindIndex(read, source => source.Data.FeaturesFile is not null) is >= 0 and int given)
+            throw new DatasetException($"'{NameOf(given)}' comes with features instead of photos: such a data set is trained on alone.");
         int leaked = 0;
         if (read.Length > 1)
         {
@@ -88,7 +88,7 @@ public sealed class Dataset
         int trained = 0, judged = 0;
         foreach (var (paths, data) in read)
         {
-            placed.Add(new Source(paths.Name ?? $"source {placed.Count + 1}", paths.Weight, paths.Trust == DataSource.ModelWritten,
+            placed.Add(new Source(NameOf(placed.Count), paths.Weight, paths.Trust == DataSource.ModelWritten,
                 trained..(trained + data.Train.Length), judged..(judged + data.Dev.Length)));
             (trained, judged) = (trained + data.Train.Length, judged + data.Dev.Length);
         }
@@ -103,6 +103,8 @@ public sealed class Dataset
                 FeaturesFile = read[0].Data.FeaturesFile,
                 Leaked = leaked,
             };
+
+        string NameOf(int source) => sources[source].Name ?? $"source {source + 1}";
     }
 
     private sealed record Splits(CaptionedPhoto[] Train, CaptionedPhoto[] Dev, CaptionedPhoto[] Test, string? FeaturesFile);
@@ -111,7 +113,7 @@ public sealed class Dataset
     {
         string file = Path.Combine(root, source.Captions), features = Path.Combine(Path.GetDirectoryName(file)!, DatasetFolder.Features);
         string test = Path.Combine(Path.GetDirectoryName(Path.Combine(root, source.Train))!, DatasetFolder.Test);
-        bool precomputed = File.Exists(features);
+        bool precomputed = File.Exists(features), judges = source.Trust != DataSource.ModelWritten;
         var captions = ReadCaptions(file);
 
         CaptionedPhoto[] Listed(string listed) =>
@@ -120,7 +122,7 @@ public sealed class Dataset
                 .Distinct(StringComparer.Ordinal)
                 .Select(n => new CaptionedPhoto(n, Path.Combine(root, source.Photos, n), captions[n])),
         ];
-        var splits = new Splits(Listed(source.Train), source.Dev is { } dev ? Listed(dev) : [], File.Exists(test) ? Listed(test) : [], precomputed ? features : null);
+        var splits = new Splits(Listed(source.Train), judges && source.Dev is { } dev ? Listed(dev) : [], judges && File.Exists(test) ? Listed(test) : [], precomputed ? features : null);
         var missing = precomputed ? [] : splits.Train.Concat(splits.Dev).Where(p => !File.Exists(p.Path)).Select(p => p.Name).ToArray();
         if (missing.Length > 0)
             throw new DatasetException($"{missing.Length} photos are missing, {string.Join(", ", missing.Take(5))} among them.");

@@ -44,12 +44,19 @@ public sealed class DatasetTests : IDisposable
     [Fact]
     public void Several_sources_follow_each_other_in_the_splits()
     {
-        var data = Load(Second("dev2.txt") with { Name = "web", Weight = 0.5, Trust = "model" });
+        var data = Load(Second("dev2.txt") with { Name = "more", Weight = 0.5 });
         Assert.Equal(["astronaut.jpg", "cat.jpg", "coffee.jpg", "flower.jpg", "copy.jpg"], data.Train.Select(p => p.Name));
         Assert.Equal(["rocket.jpg", "temple.jpg", "other.jpg"], data.Dev.Select(p => p.Name));
-        Assert.Equal([new Source("source 1", 1, false, 0..4, 0..2), new Source("web", 0.5, true, 4..5, 2..3)], data.Sources);
+        Assert.Equal([new Source("source 1", 1, false, 0..4, 0..2), new Source("more", 0.5, false, 4..5, 2..3)], data.Sources);
         Assert.Equal(0, data.Leaked);
         Assert.Equal(["rocket.jpg", "temple.jpg"], Load(Second(null)).Dev.Select(p => p.Name));
+
+        // What a model wrote is not judged by, whatever the source names.
+        File.WriteAllText(_job.File("test.txt"), "other.jpg\n");
+        var web = Load(Second("dev2.txt") with { Trust = "model" });
+        Assert.Equal(["rocket.jpg", "temple.jpg"], web.Dev.Select(p => p.Name));
+        Assert.Empty(web.Test);
+        Assert.Equal(new Source("source 2", 1, true, 4..5, 2..2), web.Sources[1]);
     }
 
     [Fact]

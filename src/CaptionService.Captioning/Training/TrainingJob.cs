@@ -108,7 +108,7 @@ public sealed record DataSource(string Photos, string Captions, string Train, [p
     /// <summary>How often each of its photos is drawn in an epoch: 0.5 = a random half of them, 2 = each twice.</summary>
     public double Weight { get; init; } = 1;
 
-    /// <summary>Who wrote the captions: <see cref="Human"/>, or <see cref="ModelWritten"/>, from which only the first half of the cross-entropy epochs learns.</summary>
+    /// <summary>Who wrote the captions: <see cref="Human"/>, or <see cref="ModelWritten"/>, from which only the first half of the cross-entropy epochs learns, and by which nothing is judged.</summary>
     public string Trust { get; init; } = Human;
 
     /// <exception cref="ValidationException">A value is out of its range; the message names it and the range.</exception>
