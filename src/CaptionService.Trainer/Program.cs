@@ -159,6 +159,11 @@ public static class Program
         job.Options.Check(job.BaseModel is not null);
         if (job.Data.Count == 0)
             throw new ValidationException("data names no source: it must name photos, captions, train and dev.");
+        foreach (var data in job.Companions.Select(c => c.Data).OfType<IReadOnlyList<DataSource>>().Append(job.Data))
+        {
+            if (!data.Any(source => source.Dev is not null && source.Trust != DataSource.ModelWritten))
+                throw new ValidationException("dev is missing: a source whose captions people wrote must name the photos to choose by.");
+        }
         foreach (var source in job.Companions.SelectMany(c => c.Data ?? []).Concat(job.Data))
             source.Check();
         if (job.Adapter is not null && job.Options.EncoderRank > 0)
