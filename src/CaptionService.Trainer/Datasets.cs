@@ -8,13 +8,24 @@ namespace CaptionService.Trainer;
 public sealed class DatasetException(string message) : Exception(message);
 
 /// <summary>One photo and its captions.</summary>
-/// <param name="Name">File name, as the caption file has it.</param>
-/// <param name="Path">Where the photo is.</param>
-/// <param name="Captions">As written by people, or by a model where the source says so.</param>
-public sealed record CaptionedPhoto(string Name, string Path, IReadOnlyList<string> Captions)
+/// <param name="name">File name, as the caption file has it.</param>
+/// <param name="path">Where the photo is.</param>
+/// <param name="captions">As written by people, or by a model where the source says so.</param>
+public sealed class CaptionedPhoto(string name, string path, IReadOnlyList<string> captions)
 {
-    /// <summary>SHA-256 of the photo's file, in hexadecimal; read at each call.</summary>
-    public string Sha256 => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(Path)));
+    private readonly Lazy<string> _sha256 = new(() => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path))));
+
+    /// <summary>File name, as the caption file has it.</summary>
+    public string Name { get; } = name;
+
+    /// <summary>Where the photo is.</summary>
+    public string Path { get; } = path;
+
+    /// <summary>As written by people, or by a model where the source says so.</summary>
+    public IReadOnlyList<string> Captions { get; } = captions;
+
+    /// <summary>SHA-256 of the photo's file, in hexadecimal; the file is read once.</summary>
+    public string Sha256 => _sha256.Value;
 }
 
 /// <summary>One source of a data set: its place in the splits, and how its photos are drawn.</summary>

@@ -205,7 +205,7 @@ public sealed class FeatureCacheTests : IDisposable
     {
         string path = Path.Combine(_folder, $"{i}.jpg");
         File.WriteAllBytes(path, [.. File.ReadAllBytes(photo.Path), .. BitConverter.GetBytes(i)]);
-        return photo with { Path = path };
+        return new CaptionedPhoto(photo.Name, path, []);
     })];
 
     private static Tensor Pixels(int count) => Vgg16.Pixels([.. Samples(count).Select(p => Photo.Decode(File.ReadAllBytes(p.Path)))]);
