@@ -105,7 +105,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
             }
             using var teachers = new Teachers(folder, job.Teachers, main, encoding);
             using var back = baseModel is null || _options.GiveUp == 0 ? null
-                : new WeightInterpolation(Parameters(languages).Select(p => p.Item2), baseModel.Vocabulary.Count, main.Vocabulary.Count);
+                : new WeightInterpolation(WithRowsOf(baseModel.Decoder, Parameters(languages)));
             Position at = Learn(languages, baseModel, teachers);
 
             // 5. The best epoch's weights become the model; of the companions too, before that which ends the job.
@@ -300,14 +300,14 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     private static string DigestOf(TrainingJob job, ModelBundle? baseModel)
     {
         object data = job.Data is [{ Name: null, Weight: 1, Trust: DataSource.Human } one] ? new { one.Photos, one.Captions, one.Train, one.Dev } : job.Data;
-        var options = JsonSerializer.SerializeToNode(job.Options)!.AsObject();
+        var all = JsonSerializer.SerializeToNode(new { job.Language, Data = data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })!.AsObject();
+        var options = all[nameof(job.Options)]!.AsObject();
         if (!job.Options.NewWords)
             options.Remove(nameof(TrainingOptions.NewWords));
         if (job.Options.GiveUp == 0)
             options.Remove(nameof(TrainingOptions.GiveUp));
-        object all = job.Adapter is null
-            ? new { job.Language, Data = data, job.Companions, job.Teachers, Options = options, Base = baseModel?.Card.Digest }
-            : new { job.Language, Data = data, job.Companions, job.Teachers, Options = options, Base = baseModel?.Card.Digest, job.Adapter };
+        if (job.Adapter is not null)
+            all[nameof(job.Adapter)] = job.Adapter;
         return Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(all)));
     }
 
@@ -315,6 +315,14 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     {
         using var bundle = ModelBundle.Load(model);
         return bundle.AdapterPath ?? throw new DatasetException($"The model '{bundle.Card.Name}' has changed nothing of the encoder: adapter must name one that has.");
+    }
+
+    /// <summary>Each weight with the number of its rows that the base model has: all, or of the words' weights those of its words.</summary>
+    private static (Parameter, long)[] WithRowsOf(CaptionDecoder start, IEnumerable<(string Name, Parameter Weight)> weights)
+    {
+        using var scope = NewDisposeScope();
+        var known = start.state_dict();
+        return [.. weights.Select(w => (w.Weight, known.TryGetValue(w.Name, out var its) ? its.shape[0] : w.Weight.shape[0]))];
     }
 
     private void CheckBase(ModelCard? card, string encoder)
@@ -397,15 +405,16 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
         // Eight photos, of several sources in turn.
         var samples = Enumerable.Range(0, 8).SelectMany(n => language.Dataset.Sources.Select(s => s.Dev).Where(dev => dev.Start.Value + n < dev.End.Value).Select(dev => dev.Start.Value + n)).Take(8)
             .Select(i => new { photo = language.Dataset.Dev[i].Name, caption = language.Tokenizer.Detokenize(scores.Written[i]) }).ToArray();
-        var sources = each.Length < 2 ? null : each.Select(s => new { name = s.Source, scores = s.Scores.Figures }).ToArray();
+        (string Source, Scores Scores)[] apart = each.Length > 1 ? each : [];
+        var sources = apart.Length == 0 ? null : apart.Select(s => new { name = s.Source, scores = s.Scores.Figures });
         if (events.WriteOnce("epoch", at.Step, new { step = at.Step, epoch, method = stage?.Name, language = language.Language, loss, negativeLogLikelihood = nll, devNegativeLogLikelihood = devLoss, scores = scores.Figures, sources, samples }, language.Language))
         {
             string dev = job.Companions.Count == 0 ? "dev" : $"dev-{language.Language}";
             charts.Add(at.Step, [Chart(stage, "train", loss ?? double.NaN), ($"loss/{dev}", devLoss), .. scores.Figures.Select(f => ($"{dev}/{f.Key}", f.Value)),
-                .. each.Where(_ => each.Length > 1).SelectMany(s => s.Scores.Figures.Select(f => ($"{dev}/{s.Source}/{f.Key}", f.Value)))]);
+                .. apart.SelectMany(s => s.Scores.Figures.Select(f => ($"{dev}/{s.Source}/{f.Key}", f.Value)))]);
         }
         progress.Say($"epoch {epoch}, {language.Language}: loss {loss:F3}  dev nll {devLoss:F3}  {scores}");
-        foreach (var (source, its) in each.Length > 1 ? each : [])
+        foreach (var (source, its) in apart)
             progress.Say($"  {source}: {its}");
         return scores;
     }

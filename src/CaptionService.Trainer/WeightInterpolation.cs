@@ -12,17 +12,15 @@ internal sealed class WeightInterpolation : IDisposable
 {
     private static readonly double[] s_shares = [0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
 
-    private readonly (Parameter Weight, Tensor Start, long Words)[] _weights;
+    private readonly (Parameter Weight, Tensor Start, long Rows)[] _weights;
 
     /// <summary>Keeps the weights as they are now.</summary>
-    /// <param name="weights">What will be learnt.</param>
-    /// <param name="words">Rows of <paramref name="added"/> that the base model has; later rows are of new words and stay as learnt.</param>
-    /// <param name="added">Rows of the weights that are of words, the new ones included.</param>
-    public WeightInterpolation(IEnumerable<Parameter> weights, long words, long added)
+    /// <param name="weights">What will be learnt, and how many rows of each go back; later rows, those of new words, stay as learnt.</param>
+    public WeightInterpolation(IEnumerable<(Parameter Weight, long Rows)> weights)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        _weights = [.. weights.Select(weight => (weight, weight.detach().clone().DetachFromDisposeScope(), weight.shape[0] == added ? words : weight.shape[0]))];
+        _weights = [.. weights.Select(w => (w.Weight, w.Weight.detach().clone().DetachFromDisposeScope(), w.Rows))];
     }
 
     /// <summary>Moves the weights, which are the learnt ones, back as far as a share of the gain allows.</summary>
@@ -50,13 +48,13 @@ internal sealed class WeightInterpolation : IDisposable
         void Move(double share)
         {
             using var inner = NewDisposeScope();
-            foreach (var ((weight, begun, words), end) in _weights.Zip(learnt))
+            foreach (var ((weight, begun, rows), end) in _weights.Zip(learnt))
             {
                 weight.copy_(end);
                 if (share == 1)
                     continue;           // to the last bit as learnt
-                var (from, to) = (begun.narrow(0, 0, words), end.narrow(0, 0, words));
-                weight.narrow(0, 0, words).copy_(from.plus(to.sub(from).times(share)));
+                var (from, to) = (begun.narrow(0, 0, rows), end.narrow(0, 0, rows));
+                weight.narrow(0, 0, rows).copy_(from.plus(to.sub(from).times(share)));
             }
         }
     }

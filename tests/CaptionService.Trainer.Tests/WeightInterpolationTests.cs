@@ -18,7 +18,7 @@ public sealed class WeightInterpolationTests
     {
         using var scope = NewDisposeScope();
         using var weight = new Parameter(ones(3, 2));
-        using var way = new WeightInterpolation([weight], words: 2, added: 3);
+        using var way = new WeightInterpolation([(weight, 2)]);
         using (no_grad())
             weight.copy_(ones(3, 2).times(5));
         var (share, start, learnt, now) = way.MoveBack(giveUp, Judge);
@@ -35,7 +35,7 @@ public sealed class WeightInterpolationTests
     {
         using var scope = NewDisposeScope();
         using var weight = new Parameter(zeros(2));
-        using var way = new WeightInterpolation([weight], words: 9, added: 9);
+        using var way = new WeightInterpolation([(weight, 2)]);
         using (no_grad())
             weight.copy_(ones(2));
         Assert.Equal((1, 5, 4, 4), way.MoveBack(0.5, () => weight[0].to(float64).item<double>() == 1 ? 4 : 5));
