@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;

@@ -1,6 +1,6 @@
 using System.Data.Common;
 using System.Net.Sockets;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;

@@ -1,6 +1,13 @@
 using System.Diagnostics;
+using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
 

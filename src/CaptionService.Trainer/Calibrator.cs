@@ -2,9 +2,15 @@ using System.ComponentModel.DataAnnotations;
 using System.Security.Cryptography;
 using System.Text;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 
 namespace CaptionService.Trainer;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 
 namespace CaptionService.Trainer;
 

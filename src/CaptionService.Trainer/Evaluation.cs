@@ -4,7 +4,12 @@ using System.Numerics;
 using System.Text.Json;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 
 namespace CaptionService.Trainer;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Trainer;
 

@@ -1,6 +1,8 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
 

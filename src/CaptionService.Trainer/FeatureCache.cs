@@ -2,7 +2,6 @@ using System.Buffers;
 using System.IO.MemoryMappedFiles;
 using System.Security.Cryptography;
 using System.Text;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using static TorchSharp.torch;
 

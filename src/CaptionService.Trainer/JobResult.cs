@@ -1,6 +1,6 @@
 using System.Text.Json;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Trainer;
 

@@ -1,5 +1,5 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

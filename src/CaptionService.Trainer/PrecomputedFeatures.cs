@@ -1,6 +1,6 @@
 using System.IO.MemoryMappedFiles;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

@@ -2,8 +2,10 @@ using System.ComponentModel.DataAnnotations;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 
 namespace CaptionService.Trainer;
 
@@ -141,20 +143,20 @@ public static class Program
     /// <summary>The job, checked as far as that is possible without its data.</summary>
     /// <exception cref="JsonException">The file is no job.</exception>
     /// <exception cref="ValidationException">There is no file, or something in it is out of range.</exception>
-    internal static TrainingJob ReadJob(string file)
+    internal static JobFile ReadJob(string file)
     {
         if (!File.Exists(file))
             throw new ValidationException($"There is no '{file}'.");
         byte[] json = File.ReadAllBytes(file);
-        var job = JsonSerializer.Deserialize<TrainingJob>(json, TrainingJob.Json) ?? throw new ValidationException($"'{file}' is null.");
+        var job = JsonSerializer.Deserialize<JobFile>(json, JobFile.Json) ?? throw new ValidationException($"'{file}' is null.");
         if (job.Preset is { } name)
         {
             var preset = TrainingPreset.All.FirstOrDefault(p => p.Name == name)
                 ?? throw new ValidationException($"preset is '{name}'; it must be {string.Join(", ", TrainingPreset.All.Select(p => p.Name))}.");
-            var options = JsonSerializer.SerializeToNode(preset.Options, TrainingJob.Json)!.AsObject();
+            var options = JsonSerializer.SerializeToNode(preset.Options, JobFile.Json)!.AsObject();
             foreach (var (option, value) in JsonNode.Parse(json)!["options"]?.AsObject() ?? [])
                 options[option] = value?.DeepClone();
-            job = job with { Options = options.Deserialize<TrainingOptions>(TrainingJob.Json)! };
+            job = job with { Options = options.Deserialize<TrainingOptions>(JobFile.Json)! };
         }
         job.Options.Check(job.BaseModel is not null);
         if (job.Data.Count == 0)
@@ -190,7 +192,7 @@ public static class Program
         return job;
     }
 
-    private static void CheckCompanions(TrainingJob job)
+    private static void CheckCompanions(JobFile job)
     {
         for (int i = 0; i < job.Companions.Count; i++)
         {

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Confidence;
 
 namespace CaptionService.Trainer;
 

@@ -1,5 +1,5 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Language;
 using TorchSharp;
 using static TorchSharp.torch;
 

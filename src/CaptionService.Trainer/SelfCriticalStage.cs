@@ -1,7 +1,8 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Torch;
 
 namespace CaptionService.Trainer;
 

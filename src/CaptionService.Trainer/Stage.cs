@@ -1,4 +1,4 @@
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

@@ -1,6 +1,8 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -15,7 +17,7 @@ namespace CaptionService.Trainer;
 public sealed class CollapsedException(string message) : Exception(message);
 
 /// <summary>One training run, from the job's folder to a model bundle in it. The same folder again goes on from the checkpoint.</summary>
-internal sealed class TrainingRun(string folder, TrainingJob job, Progress progress, EventWriter events, CancellationToken stop)
+internal sealed class TrainingRun(string folder, JobFile job, Progress progress, EventWriter events, CancellationToken stop)
 {
     private readonly TrainingOptions _options = job.Options;
 
@@ -297,7 +299,7 @@ internal sealed class TrainingRun(string folder, TrainingJob job, Progress progr
     }
 
     /// <summary>What a checkpoint depends on. What came later is left out where it is not used, so that older checkpoints are resumed.</summary>
-    private static string DigestOf(TrainingJob job, ModelBundle? baseModel)
+    private static string DigestOf(JobFile job, ModelBundle? baseModel)
     {
         object data = job.Data is [{ Name: null, Weight: 1, Trust: DataSource.Human } one] ? new { one.Photos, one.Captions, one.Train, one.Dev } : job.Data;
         var all = JsonSerializer.SerializeToNode(new { job.Language, Data = data, job.Companions, job.Teachers, job.Options, Base = baseModel?.Card.Digest })!.AsObject();

@@ -1,5 +1,6 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
 

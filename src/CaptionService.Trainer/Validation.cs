@@ -1,6 +1,9 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;

@@ -1,4 +1,4 @@
-using CaptionService.Captioning;
+using CaptionService.Captioning.Torch;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using CaptionService.Api.Captions;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 using Microsoft.Extensions.Time.Testing;
 
 namespace CaptionService.Api.Tests;

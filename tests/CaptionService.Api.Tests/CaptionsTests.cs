@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Captions;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 
 namespace CaptionService.Api.Tests;
 

@@ -5,6 +5,7 @@ using CaptionService.Api.Captions;
 using CaptionService.Api.Models;
 using CaptionService.Api.Tests.Models;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Tests;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,11 +1,11 @@
-using CaptionService.Api.Captions;
-using Microsoft.Extensions.DependencyInjection;
 using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
+using CaptionService.Api.Captions;
 using CaptionService.Api.Tests;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
 using Xunit.Sdk;
 using Xunit.v3;
 

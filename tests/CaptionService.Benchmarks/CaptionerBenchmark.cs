@@ -1,4 +1,5 @@
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 
 namespace CaptionService.Benchmarks;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Torch;
 
 namespace CaptionService.Benchmarks;
 

@@ -1,3 +1,6 @@
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Search;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -446,7 +449,7 @@ public sealed class BeamSearchTests
             uint hash = words.Aggregate((uint)(seed * 7919 + (photo + firstPhoto) * 104729 + 17), (h, word) => (h ^ (uint)word) * 2654435761u + 12345u);
             var random = new Random((int)(hash & 0x7fffffff));
             double[] logits = Enumerable.Range(0, Vocabulary).Select(_ => 4 * random.NextDouble()).ToArray();
-            logits[Captioning.Vocabulary.End] += endBias;
+            logits[Language.Vocabulary.End] += endBias;
             double sum = Math.Log(logits.Sum(Math.Exp));
             return Array.ConvertAll(logits, logit => logit - sum);
         }

@@ -1,5 +1,8 @@
 using System.Text.Json.Nodes;
+using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Search;
 using Xunit;
 using static TorchSharp.torch;
 

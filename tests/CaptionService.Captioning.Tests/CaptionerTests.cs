@@ -1,5 +1,8 @@
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,3 +1,6 @@
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,4 +1,6 @@
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

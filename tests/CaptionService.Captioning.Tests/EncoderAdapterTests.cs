@@ -1,4 +1,7 @@
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,5 +1,9 @@
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Metrics;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,3 +1,5 @@
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

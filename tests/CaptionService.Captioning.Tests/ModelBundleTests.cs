@@ -2,6 +2,9 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,4 +1,6 @@
 using System.Text;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using CaptionService.Captioning.Torch;
 using Xunit.Sdk;
 using Xunit.v3;
 

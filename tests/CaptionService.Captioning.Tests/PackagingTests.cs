@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Jobs;
 using Xunit;
 using YamlDotNet.Core;
 using YamlDotNet.Serialization;
@@ -158,7 +159,7 @@ public sealed partial class PackagingTests
     public void Job_of_the_README_is_one_the_trainer_takes()
     {
         string json = JobOfReadme().Match(Read("README.md")).Groups[1].Value;
-        var job = JsonSerializer.Deserialize<TrainingJob>(json, TrainingJob.Json)!;
+        var job = JsonSerializer.Deserialize<JobFile>(json, JobFile.Json)!;
         job.Options.Check(hasBaseModel: false);
         Assert.NotEqual(new TrainingOptions(), job.Options);
     }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
+using CaptionService.Captioning.Encoders;
 using NetVips;
 using Xunit;
 

@@ -1,4 +1,4 @@
-using CaptionService.Captioning.Metrics;
+using CaptionService.Captioning.Confidence;
 using Xunit;
 
 namespace CaptionService.Captioning.Tests;

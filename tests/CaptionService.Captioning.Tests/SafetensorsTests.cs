@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 using Xunit;
 using static TorchSharp.torch;
 

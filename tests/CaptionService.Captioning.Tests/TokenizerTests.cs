@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Language;
 using Xunit;
 
 namespace CaptionService.Captioning.Tests;

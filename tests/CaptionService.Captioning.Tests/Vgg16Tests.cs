@@ -1,4 +1,6 @@
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

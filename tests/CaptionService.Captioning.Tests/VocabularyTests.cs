@@ -1,4 +1,5 @@
 using System.Text;
+using CaptionService.Captioning.Language;
 using Xunit;
 
 namespace CaptionService.Captioning.Tests;

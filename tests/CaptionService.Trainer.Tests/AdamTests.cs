@@ -1,4 +1,4 @@
-using CaptionService.Captioning;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;

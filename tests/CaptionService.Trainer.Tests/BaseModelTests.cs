@@ -1,4 +1,5 @@
-using CaptionService.Captioning;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,7 +1,11 @@
 using System.Xml.Linq;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Confidence;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Search;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,7 +1,8 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,7 +1,10 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
 using Xunit;
 using static TorchSharp.torch;
 

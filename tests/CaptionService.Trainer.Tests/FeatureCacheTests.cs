@@ -1,5 +1,7 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,7 +1,9 @@
 using System.Text;
 using System.Text.Json;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using CaptionService.Trainer.Inspection;
 using NetVips;
 using Xunit;

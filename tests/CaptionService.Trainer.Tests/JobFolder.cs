@@ -1,6 +1,7 @@
 using System.Text.Json;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 
 namespace CaptionService.Trainer.Tests;
 
@@ -36,12 +37,12 @@ internal sealed class JobFolder : IDisposable
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("job").FullName;
 
-    public TrainingJob Job { get; private set; }
+    public JobFile Job { get; private set; }
 
     /// <summary>By default four photos to train on and two to choose by, and a network small enough to train in a second.</summary>
     public JobFolder(string features, TrainingOptions? options = null)
     {
-        Job = new TrainingJob
+        Job = new JobFile
         {
             Name = "samples",
             Language = "en",
@@ -82,10 +83,10 @@ internal sealed class JobFolder : IDisposable
         System.IO.File.WriteAllLines(File("dev.txt"), dev);
     }
 
-    public void WriteJob(TrainingJob job)
+    public void WriteJob(JobFile job)
     {
         Job = job;
-        System.IO.File.WriteAllBytes(File("job.json"), JsonSerializer.SerializeToUtf8Bytes(job, TrainingJob.Json));
+        System.IO.File.WriteAllBytes(File("job.json"), JsonSerializer.SerializeToUtf8Bytes(job, JobFile.Json));
     }
 
     /// <summary>Trains in this process, as the program does.</summary>

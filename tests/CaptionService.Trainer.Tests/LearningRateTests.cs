@@ -1,4 +1,4 @@
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Xunit;
 
 namespace CaptionService.Trainer.Tests;

@@ -1,7 +1,7 @@
+using System.Runtime.CompilerServices;
+using CaptionService.Captioning.Torch;
 using CaptionService.Trainer.Tests;
 using Xunit;
-using System.Runtime.CompilerServices;
-using CaptionService.Captioning;
 using Xunit.Sdk;
 using Xunit.v3;
 

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json.Nodes;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Xunit;
 
 namespace CaptionService.Trainer.Tests;

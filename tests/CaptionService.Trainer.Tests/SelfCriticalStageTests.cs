@@ -1,6 +1,6 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Xunit;
 
 namespace CaptionService.Trainer.Tests;
@@ -38,7 +38,7 @@ public sealed class TrainingOptionsTests
     [Theory, MemberData(nameof(OutOfRange))]
     public void A_value_out_of_its_range_is_named_with_the_range(string name, string value)
     {
-        var options = JsonSerializer.Deserialize<TrainingOptions>($$"""{"{{name}}": {{value}}}""", TrainingJob.Json)!;
+        var options = JsonSerializer.Deserialize<TrainingOptions>($$"""{"{{name}}": {{value}}}""", JobFile.Json)!;
         var refused = Assert.Throws<ValidationException>(() => options.Check(hasBaseModel: true));
         Assert.StartsWith($"{name} is {value.Trim('"')};", refused.Message);
         Assert.Matches(@"it must be \S+( to |, )\S+.*\.$", refused.Message);
@@ -114,7 +114,7 @@ public sealed class TrainingOptionsTests
     [InlineData("""{"name":"a","language":"en","data":{"photos":"p","captions":"c","train":"t","dev":"d"},"options":{"epochs":"x"}}""", "epochs")]
     public void A_job_with_an_unknown_or_missing_member_is_refused_by_name(string json, string told)
     {
-        var refused = Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<TrainingJob>(json, TrainingJob.Json));
+        var refused = Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<JobFile>(json, JobFile.Json));
         Assert.Contains(told, refused.Message);
     }
 }

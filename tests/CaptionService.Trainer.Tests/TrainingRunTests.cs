@@ -2,7 +2,9 @@ using System.Globalization;
 using System.Security.Cryptography;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Models;
 using Xunit;
 using static TorchSharp.torch;
 

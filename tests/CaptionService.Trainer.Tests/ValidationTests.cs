@@ -1,5 +1,7 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using CaptionService.Api.Models;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 
 namespace CaptionService.Api.Captions;
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using CaptionService.Api.Models;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Torch;
 using Microsoft.Extensions.Options;
 using Polly;
 using Polly.Retry;

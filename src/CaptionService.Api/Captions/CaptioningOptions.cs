@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 
 namespace CaptionService.Api.Captions;
 

@@ -1,5 +1,5 @@
 using CaptionService.Api.Models;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Language;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
 

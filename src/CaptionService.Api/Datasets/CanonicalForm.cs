@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 
 namespace CaptionService.Api.Datasets;
 

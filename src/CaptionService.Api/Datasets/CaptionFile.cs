@@ -10,7 +10,7 @@ namespace CaptionService.Api.Datasets;
 internal sealed record RawCaption(string Photo, string Text, string? Split);
 
 /// <summary>A file of captions: which format it has, and what is in it.</summary>
-/// <param name="Format">As in <see cref="Captioning.Training.DatasetImport"/>.</param>
+/// <param name="Format">As in <see cref="Captioning.Jobs.DatasetImport"/>.</param>
 /// <param name="Captions">In the order of the file.</param>
 internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCaption> Captions)
 {

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Threading.Channels;
 using CaptionService.Api.TrainingJobs;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 

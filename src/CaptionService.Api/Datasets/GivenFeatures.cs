@@ -1,5 +1,5 @@
 using System.Text;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Files;
 using TorchSharp;
 
 namespace CaptionService.Api.Datasets;

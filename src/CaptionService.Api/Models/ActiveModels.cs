@@ -1,5 +1,6 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Models;

@@ -1,6 +1,6 @@
 using System.Globalization;
+using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Training;
 
 namespace CaptionService.Api.Models;
 

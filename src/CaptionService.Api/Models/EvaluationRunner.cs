@@ -1,12 +1,11 @@
-using CaptionService.Captioning;
 using System.Collections.Concurrent;
 using System.Text.Json;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.TrainingJobs;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
-using JobFile = CaptionService.Captioning.Training.TrainingJob;
 
 namespace CaptionService.Api.Models;
 

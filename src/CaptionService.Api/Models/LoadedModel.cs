@@ -1,4 +1,6 @@
 using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Api.Models;
 

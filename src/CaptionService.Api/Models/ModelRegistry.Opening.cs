@@ -1,4 +1,5 @@
-using CaptionService.Captioning;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Models;

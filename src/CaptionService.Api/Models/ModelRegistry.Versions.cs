@@ -1,5 +1,5 @@
 using System.Text.Json;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Models;

@@ -1,5 +1,6 @@
 using CaptionService.Api.Captions;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 

@@ -1,7 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Metrics;
+using CaptionService.Captioning.Confidence;
+using CaptionService.Captioning.Models;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;

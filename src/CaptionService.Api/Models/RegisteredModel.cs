@@ -1,4 +1,4 @@
-using CaptionService.Captioning;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Api.Models;
 

@@ -1,5 +1,6 @@
 using System.Text;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Api.Models;
 

@@ -1,4 +1,4 @@
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.TrainingJobs;

@@ -1,6 +1,6 @@
 using System.Linq.Expressions;
 using System.Text.Json;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.TrainingJobs;
 

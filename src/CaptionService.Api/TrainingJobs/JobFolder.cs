@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using JobFile = CaptionService.Captioning.Training.TrainingJob;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.TrainingJobs;
 

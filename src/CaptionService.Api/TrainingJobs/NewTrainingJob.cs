@@ -1,10 +1,10 @@
-using CaptionService.Captioning;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;

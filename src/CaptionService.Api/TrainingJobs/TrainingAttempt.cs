@@ -1,8 +1,7 @@
 using System.Text.Json;
 using CaptionService.Api.Datasets;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
-using JobFile = CaptionService.Captioning.Training.TrainingJob;
 
 namespace CaptionService.Api.TrainingJobs;
 

@@ -5,7 +5,7 @@ using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.TrainingJobs;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.TrainingJobs;
 

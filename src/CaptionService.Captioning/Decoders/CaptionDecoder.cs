@@ -1,3 +1,6 @@
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

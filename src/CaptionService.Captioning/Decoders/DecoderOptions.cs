@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Captioning.Decoders;
 

@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Language;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Decoders;

@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Decoders;

@@ -1,3 +1,6 @@
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;

@@ -1,3 +1,5 @@
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

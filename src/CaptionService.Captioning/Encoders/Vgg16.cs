@@ -1,3 +1,5 @@
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;

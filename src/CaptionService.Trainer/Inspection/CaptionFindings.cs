@@ -1,5 +1,5 @@
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 using static CaptionService.Trainer.Inspection.Inspect;
 
 namespace CaptionService.Trainer.Inspection;

@@ -1,5 +1,5 @@
 using System.Numerics;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Encoders;
 
 namespace CaptionService.Trainer.Inspection;
 

@@ -1,8 +1,10 @@
 using System.ComponentModel.DataAnnotations;
 using System.Security.Cryptography;
 using System.Text.Json;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
 
 namespace CaptionService.Trainer.Inspection;
 

@@ -2,7 +2,9 @@ using System.Diagnostics;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
 

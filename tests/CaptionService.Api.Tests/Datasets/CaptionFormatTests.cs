@@ -1,8 +1,8 @@
 using System.Text;
 using System.Text.Json;
 using CaptionService.Api.Datasets;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
 using TorchSharp;
 
 namespace CaptionService.Api.Tests.Datasets;

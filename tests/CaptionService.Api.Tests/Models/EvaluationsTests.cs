@@ -2,10 +2,10 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Tests;
-using CaptionService.Captioning.Training;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -3,7 +3,7 @@ using System.IO.Compression;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Tests.TrainingJobs;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Tests;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
 

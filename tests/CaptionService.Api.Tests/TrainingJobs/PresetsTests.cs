@@ -1,8 +1,8 @@
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using CaptionService.Captioning;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Jobs;
 using TorchSharp;
 
 namespace CaptionService.Api.Tests.TrainingJobs;

@@ -2,7 +2,7 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Tests.TrainingJobs;

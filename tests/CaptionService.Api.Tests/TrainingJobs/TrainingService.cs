@@ -6,7 +6,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Tests.TrainingJobs;
-using CaptionService.Captioning.Training;
+using CaptionService.Captioning.Jobs;
 
 [assembly: AssemblyFixture(typeof(SharedFeatures))]
 
