@@ -156,31 +156,31 @@ public sealed partial class PackagingTests
     }
 
     [Fact]
-    public void Job_of_the_README_is_one_the_trainer_takes()
+    public void The_documented_job_is_one_the_trainer_takes()
     {
-        string json = JobOfReadme().Match(Read("README.md")).Groups[1].Value;
+        string json = DocumentedJob().Match(Read("docs/training.md")).Groups[1].Value;
         var job = JsonSerializer.Deserialize<JobFile>(json, JobFile.Json)!;
         job.Options.Check(hasBaseModel: false);
         Assert.NotEqual(new TrainingOptions(), job.Options);
     }
 
     [Fact]
-    public void README_lists_the_exit_codes_of_the_trainer()
+    public void The_exit_codes_of_the_trainer_are_documented()
     {
-        string readme = Read("README.md");
+        string document = Read("docs/training.md");
         foreach (var code in typeof(TrainerExit).GetFields())
-            Assert.Matches($@"(?m)^\| {code.GetRawConstantValue()} \| ", readme);
+            Assert.Matches($@"(?m)^\| {code.GetRawConstantValue()} \| ", document);
     }
 
     [Fact]
-    public void README_states_the_defaults_and_ranges_of_a_request()
+    public void The_defaults_and_ranges_of_a_request_are_documented()
     {
         var defaults = new CaptionOptions();
-        string readme = Read("README.md");
-        Assert.Matches($@"\| `count` \| {defaults.Count}, .* \| 1–{CaptionOptions.MaxBeamWidth} \|", readme);
-        Assert.Matches($@"\| `beamWidth` \| {defaults.BeamWidth}, .* \| 1–{CaptionOptions.MaxBeamWidth} \|", readme);
-        Assert.Contains($"| `maxLength` | {defaults.MaxLength} | 1–{CaptionOptions.MaxMaxLength} |", readme, StringComparison.Ordinal);
-        Assert.Contains(FormattableString.Invariant($"| `lengthNormalization` | {defaults.LengthNormalization} | 0–2 |"), readme, StringComparison.Ordinal);
+        string document = Read("docs/api.md");
+        Assert.Matches($@"\| `count` \| {defaults.Count}, .* \| 1–{CaptionOptions.MaxBeamWidth} \|", document);
+        Assert.Matches($@"\| `beamWidth` \| {defaults.BeamWidth}, .* \| 1–{CaptionOptions.MaxBeamWidth} \|", document);
+        Assert.Contains($"| `maxLength` | {defaults.MaxLength} | 1–{CaptionOptions.MaxMaxLength} |", document, StringComparison.Ordinal);
+        Assert.Contains(FormattableString.Invariant($"| `lengthNormalization` | {defaults.LengthNormalization} | 0–2 |"), document, StringComparison.Ordinal);
     }
 
     private static string Root()
@@ -225,5 +225,5 @@ public sealed partial class PackagingTests
     private static partial Regex Continuation();
 
     [GeneratedRegex(@"```json\n(\{\s*""name""[^`]*)```")]
-    private static partial Regex JobOfReadme();
+    private static partial Regex DocumentedJob();
 }
