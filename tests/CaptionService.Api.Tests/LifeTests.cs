@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.Json.Nodes;
-using CaptionService.Api.Captions;
-using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Tests;
@@ -20,8 +18,7 @@ public sealed class LifeTests(Service service)
     [Fact]
     public async Task While_the_model_loads_the_service_is_live_but_not_ready()
     {
-        await using var factory = new ServiceFactory(host => host.ConfigureTestServices(services =>
-            services.Remove(services.Single(service => service.ImplementationType == typeof(CaptionWorker)))));
+        await using var factory = new ServiceFactory(ServiceFactory.WithoutModels);
         HttpClient client = await factory.Start(ready: false);
 
         Assert.Equal(200, (await Answer.Get(client, "/health/live")).Status);

@@ -4,6 +4,7 @@ using CaptionService.Api.Captions;
 using CaptionService.Api.Tests;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit.Sdk;
@@ -91,6 +92,10 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
         _configure = configure;
         UseKestrel(0);
     }
+
+    /// <summary>Leaves the worker out, and with it the models: for tests that caption nothing. The service is live, never ready.</summary>
+    public static void WithoutModels(IWebHostBuilder host) => host.ConfigureTestServices(services =>
+        services.Remove(services.Single(service => service.ImplementationType == typeof(CaptionWorker))));
 
     /// <summary>Waits until so many photos wait for the worker.</summary>
     public async Task Waiting(int photos)

@@ -14,7 +14,7 @@ public sealed class StorageTests(Databases databases) : IDisposable
     [Fact]
     public async Task First_start_makes_the_folder_and_the_schema_of_the_model()
     {
-        await using var factory = new ServiceFactory(_ => { });
+        await using var factory = new ServiceFactory(ServiceFactory.WithoutModels);
         await factory.Start(ready: false);
         await using CaptionDb db = await factory.Services.GetRequiredService<IDbContextFactory<CaptionDb>>().CreateDbContextAsync(Service.Cancellation);
         Assert.False(db.Database.HasPendingModelChanges());
@@ -30,6 +30,7 @@ public sealed class StorageTests(Databases databases) : IDisposable
         Dictionary<string, string> database = await databases.Fresh(kind);
         await using var factory = new ServiceFactory(host =>
         {
+            ServiceFactory.WithoutModels(host);
             foreach ((string name, string value) in database)
             {
                 host.UseSetting(name, value);

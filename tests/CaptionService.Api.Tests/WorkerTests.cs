@@ -15,9 +15,10 @@ public sealed class FaultyService : IAsyncLifetime
     private readonly ServiceFactory _factory;
     private volatile Func<CaptionBatch, CaptionBatch> _fault = caption => caption;
 
-    public FaultyService() =>
+    public FaultyService(ShippedSmall model) =>
         _factory = new ServiceFactory(host =>
         {
+            host.UseSetting(ShippedSmall.Setting, model.Folder);
             host.UseSetting("Captioning:QueueCapacity", "16");
             host.ConfigureTestServices(services => services
                 .AddSingleton<TimeProvider>(Time)

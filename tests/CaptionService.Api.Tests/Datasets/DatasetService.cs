@@ -1,7 +1,5 @@
 using System.Text.Json.Nodes;
-using CaptionService.Api.Captions;
 using CaptionService.Api.Tests.Datasets;
-using Microsoft.AspNetCore.TestHost;
 
 [assembly: AssemblyFixture(typeof(DatasetService))]
 
@@ -21,7 +19,7 @@ public sealed class DatasetService : IAsyncLifetime
         host.UseSetting("Datasets:Estimate", "false");
         host.UseSetting("Datasets:ImportFolders:0", Imports);
         host.UseSetting("Datasets:MaxUnpackedBytes", "900000000");
-        host.ConfigureTestServices(services => services.Remove(services.Single(service => service.ImplementationType == typeof(CaptionWorker))));
+        ServiceFactory.WithoutModels(host);
     });
 
     public async ValueTask InitializeAsync() => Client = await Factory.Start(ready: false);

@@ -5,7 +5,6 @@ using CaptionService.Api.Datasets;
 using CaptionService.Api.Tests.TrainingJobs;
 using CaptionService.Api.TrainingJobs;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.TestHost;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -304,7 +303,7 @@ public sealed class DatasetsTests(DatasetService service)
     private static void Without(IWebHostBuilder host)
     {
         host.UseSetting("Datasets:Estimate", "false");
-        host.ConfigureTestServices(services => services.Remove(services.Single(s => s.ImplementationType == typeof(Captions.CaptionWorker))));
+        ServiceFactory.WithoutModels(host);
     }
 
     private static async Task<string> Written(string path, byte[] bytes)

@@ -165,7 +165,7 @@ public sealed class HostileArchiveTests(DatasetService service)
                 await using var factory = new ServiceFactory(host =>
                 {
                     host.UseSetting("Storage:Folder", Path.Combine(disk, "data"));
-                    Microsoft.AspNetCore.TestHost.WebHostBuilderExtensions.ConfigureTestServices(host, services => services.Remove(services.Single(s => s.ImplementationType == typeof(Captions.CaptionWorker))));
+                    ServiceFactory.WithoutModels(host);
                 });
                 using HttpClient client = await factory.Start(ready: false);
                 byte[] noise = new byte[2_500_000];

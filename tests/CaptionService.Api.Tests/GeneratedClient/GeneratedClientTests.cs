@@ -10,12 +10,16 @@ using NSwag.CodeGeneration.CSharp;
 namespace CaptionService.Api.Tests.GeneratedClient;
 
 /// <summary>The OpenAPI document as a caller's build sees it: a client is generated, compiled, and used for everything.</summary>
-public sealed class GeneratedClientTests
+public sealed class GeneratedClientTests(ShippedSmall shipped)
 {
     [Fact]
     public async Task Client_generated_from_the_document_can_use_every_operation()
     {
-        await using var factory = new ServiceFactory(host => host.UseSetting("Datasets:Estimate", "false"));
+        await using var factory = new ServiceFactory(host =>
+        {
+            host.UseSetting("Datasets:Estimate", "false");
+            host.UseSetting(ShippedSmall.Setting, shipped.Folder);
+        });
         using HttpClient service = await factory.Start(ready: true);
         OpenApiDocument document = await OpenApiDocument.FromJsonAsync(await service.GetStringAsync("/swagger/v1/swagger.json", Service.Cancellation), Service.Cancellation);
         MethodInfo tour = Compiled(document).GetType("Generated.Tour")!.GetMethod("Make")!;

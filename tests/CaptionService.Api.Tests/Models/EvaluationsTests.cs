@@ -18,6 +18,8 @@ public sealed class EvaluationsOnPostgresTests(ModelServiceOnPostgres service) :
 /// <summary>Evaluations by the real trainer, over a data set made from the samples, on both databases.</summary>
 public abstract class EvaluationsTests(ModelService service)
 {
+    private const string Shipped = ShippedSmall.Name;
+
     private static readonly Dictionary<string, string[]> Captions = new()
     {
         ["astronaut"] = ["A woman in an orange space suit smiles.", "An astronaut in front of a flag."],
@@ -30,11 +32,11 @@ public abstract class EvaluationsTests(ModelService service)
     public async Task A_model_is_scored_in_the_background_and_the_result_is_kept()
     {
         string dataset = await AddDataset();
-        Answer queued = await Post("/evaluations", new { model = "everyday-en", dataset });
+        Answer queued = await Post("/evaluations", new { model = Shipped, dataset });
 
         Assert.True(queued.Status == 202, queued.Body.ToJsonString());
         Assert.Equal($"/evaluations/{queued.Body["id"]}", queued.Headers.Location?.ToString());
-        Assert.Equal("everyday-en@1", (string?)queued.Body["model"]);
+        Assert.Equal(Shipped + "@1", (string?)queued.Body["model"]);
         JsonNode result = (await Ended(queued))["result"]!;
 
         Assert.Equal(3, (int)result["photos"]!);
@@ -44,7 +46,7 @@ public abstract class EvaluationsTests(ModelService service)
         Assert.Equal(2, worst["references"]!.AsArray().Count);
         Assert.Equal(3, result["best"]!.AsArray().Count);
 
-        Answer again = await Post("/evaluations", new { model = "everyday-en@1", dataset, split = "dev" });
+        Answer again = await Post("/evaluations", new { model = Shipped + "@1", dataset, split = "dev" });
         Assert.Equal(result.ToJsonString(), (await Ended(again))["result"]!.ToJsonString());
         JsonNode list = (await Answer.Get(service.Client, "/evaluations?limit=1")).Body;
         Assert.True((int)list["total"]! >= 2);
@@ -57,18 +59,18 @@ public abstract class EvaluationsTests(ModelService service)
         string dataset = await AddDataset();
         var (version, _) = await service.Add(20);
 
-        JsonNode comparison = (await Ended(await Post("/evaluations/compare", new { models = new[] { "everyday-en", $"small@{version}" }, dataset, split = "dev" })))["comparison"]!;
+        JsonNode comparison = (await Ended(await Post("/evaluations/compare", new { models = new[] { Shipped, $"small@{version}" }, dataset, split = "dev" })))["comparison"]!;
 
         Assert.Equal(3, (int)comparison["photos"]!);
         Assert.InRange((double)comparison["difference"]!, (double)comparison["low"]!, (double)comparison["high"]!);
-        Assert.Matches(@"^(better|worse|no clear difference): CIDEr [+-]\d+\.\d, 95 % between [+-]\d+\.\d and [+-]\d+\.\d \(everyday-en@1 against small@\d+, 3 photos\)", (string)comparison["sentence"]!);
+        Assert.Matches(@"^(better|worse|no clear difference): CIDEr [+-]\d+\.\d, 95 % between [+-]\d+\.\d and [+-]\d+\.\d \(shipped@1 against small@\d+, 3 photos\)", (string)comparison["sentence"]!);
     }
 
     [Fact]
     public async Task The_gate_activates_what_is_better_beyond_chance_and_says_why()
     {
         string dataset = await AddDataset();
-        await service.Activate("everyday-en", 1);
+        await service.Activate(Shipped, 1);
         var registry = service.Factory.Services.GetRequiredService<ModelRegistry>();
         var gate = service.Factory.Services.GetRequiredService<ModelGate>();
         // A model that a job left in its folder; the results are given, so that the decision is known.
@@ -91,14 +93,14 @@ public abstract class EvaluationsTests(ModelService service)
         Assert.Equal(candidate.Reference, await service.Active());
         JsonNode version = (await Answer.Get(service.Client, "/models/small")).Body["versions"]!.AsArray().Last()!;
         Assert.Equal(("job1", dataset), ((string?)version["job"], (string?)version["dataset"]));
-        await service.Activate("everyday-en", 1);
+        await service.Activate(Shipped, 1);
     }
 
     [Fact]
     public async Task Of_several_data_sets_the_gate_wants_one_better_and_none_worse()
     {
         string[] datasets = [await AddDataset(), await AddDataset()];
-        await service.Activate("everyday-en", 1);
+        await service.Activate(Shipped, 1);
         var registry = service.Factory.Services.GetRequiredService<ModelRegistry>();
         var gate = service.Factory.Services.GetRequiredService<ModelGate>();
         using var made = new SmallBundle("top-down", 23);
@@ -111,7 +113,7 @@ public abstract class EvaluationsTests(ModelService service)
         Assert.Equal(active.Reference, await service.Active());
         Assert.Matches($@"^Activated: better on 1 of 2 data sets, worse on 0\. {datasets[0]}: no clear difference: CIDEr -0\.5, .+ narrow it\. {datasets[1]}: better: CIDEr \+25\.0, .+ 4 photos\)\.$", await Decided(unclear, better));
         Assert.Equal(candidate.Reference, await service.Active());
-        await service.Activate("everyday-en", 1);
+        await service.Activate(Shipped, 1);
 
         async Task<string> Decided(double[] first, double[] second)
         {
@@ -142,19 +144,19 @@ public abstract class EvaluationsTests(ModelService service)
     {
         string dataset = await AddDataset();
         (await Post("/evaluations", new { model = "none", dataset })).IsProblem(404, "model_not_found");
-        (await Post("/evaluations", new { model = "everyday-en", dataset = "abcdefghijkl" })).IsProblem(404, "dataset_not_found");
-        (await Post("/evaluations", new { model = "everyday-en", dataset, split = "test" })).IsProblem(400, "invalid_option");
+        (await Post("/evaluations", new { model = Shipped, dataset = "abcdefghijkl" })).IsProblem(404, "dataset_not_found");
+        (await Post("/evaluations", new { model = Shipped, dataset, split = "test" })).IsProblem(400, "invalid_option");
         (await Post("/evaluations", new { dataset })).IsProblem(400, "invalid_option");
-        (await Post("/evaluations/compare", new { models = new[] { "everyday-en" }, dataset })).IsProblem(400, "invalid_option");
+        (await Post("/evaluations/compare", new { models = new[] { Shipped }, dataset })).IsProblem(400, "invalid_option");
         (await Answer.Get(service.Client, "/evaluations/none")).IsProblem(404, "evaluation_not_found");
-        Answer misspelt = (await Post("/evaluations", new { model = "everyday-en", dataset, splitt = "dev" })).IsProblem(400, "invalid_option");
+        Answer misspelt = (await Post("/evaluations", new { model = Shipped, dataset, splitt = "dev" })).IsProblem(400, "invalid_option");
         Assert.Contains("'splitt'", (string)misspelt.Body["detail"]!, StringComparison.Ordinal);
 
         string french = await AddDataset("fr");
-        (await Post("/evaluations", new { model = "everyday-en", dataset = french })).IsProblem(400, "invalid_option");
+        (await Post("/evaluations", new { model = Shipped, dataset = french })).IsProblem(400, "invalid_option");
         string broken = await AddDataset();
         File.Delete(Path.Combine(service.Factory.Storage, "datasets", broken, "dev.txt"));
-        JsonNode failed = await Ended(await Post("/evaluations", new { model = "everyday-en", dataset = broken }), "failed");
+        JsonNode failed = await Ended(await Post("/evaluations", new { model = Shipped, dataset = broken }), "failed");
         Assert.Contains("dev.txt", (string)failed["error"]!, StringComparison.Ordinal);
     }
 

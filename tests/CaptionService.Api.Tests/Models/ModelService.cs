@@ -11,13 +11,13 @@ using Microsoft.Extensions.DependencyInjection;
 namespace CaptionService.Api.Tests.Models;
 
 /// <summary>Over an embedded database.</summary>
-public sealed class ModelServiceOnSqlite(Databases databases) : ModelService("sqlite", databases);
+public sealed class ModelServiceOnSqlite(Databases databases, ShippedSmall shipped) : ModelService("sqlite", databases, shipped);
 
 /// <summary>Over PostgreSQL.</summary>
-public sealed class ModelServiceOnPostgres(Databases databases) : ModelService("postgres", databases);
+public sealed class ModelServiceOnPostgres(Databases databases, ShippedSmall shipped) : ModelService("postgres", databases, shipped);
 
 /// <summary>A service that keeps no model loaded but the active ones, takes bundles of 1 MB, and whose models can be held up.</summary>
-public abstract class ModelService(string kind, Databases databases) : IAsyncLifetime
+public abstract class ModelService(string kind, Databases databases, ShippedSmall shipped) : IAsyncLifetime
 {
     private volatile Func<CaptionBatch, CaptionBatch> _between = caption => caption;
 
@@ -58,6 +58,7 @@ public abstract class ModelService(string kind, Databases databases) : IAsyncLif
             {
                 host.UseSetting(name, value);
             }
+            host.UseSetting(ShippedSmall.Setting, shipped.Folder);
             host.UseSetting("Models:KeepLoaded", "0");
             host.UseSetting("Models:MaxUploadBytes", "1000000");
             host.ConfigureTestServices(services => services.AddSingleton<CaptionBatchWrapper>(caption => jobs => _between(caption)(jobs)));

@@ -20,7 +20,7 @@ public sealed class ModelsOnPostgresTests(ModelServiceOnPostgres service) : Mode
 /// <summary>The registry, on both databases.</summary>
 public abstract class ModelsTests(ModelService service)
 {
-    private const string Shipped = "everyday-en";
+    private const string Shipped = ShippedSmall.Name;
 
     private Task<Answer> Reset() => service.Activate(Shipped, 1);
 
@@ -325,38 +325,6 @@ public abstract class ModelsTests(ModelService service)
                 Assert.Equal(expected[version], ((string)answer.Body["models"]![0]!["digest"]!, answer.Best()));
                 answered.AddOrUpdate(version, 1, (_, count) => count + 1);
             }
-        }
-    }
-
-    [Fact]
-    public async Task After_a_restart_the_activated_version_is_active_and_a_lost_one_gives_way_to_the_shipped()
-    {
-        string storage = Directory.CreateTempSubdirectory("captionservice-").FullName;
-        try
-        {
-            await using (var first = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
-            {
-                HttpClient client = await first.Start(ready: true);
-                Assert.Equal(201, (await Answer.To(client, "/models", Service.Bytes(ModelService.Bundle(13)))).Status);
-                Assert.Equal(200, (await Answer.To(client, "/models/small/versions/1/activate", new ByteArrayContent([]))).Status);
-            }
-            await using (var second = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
-            {
-                HttpClient client = await second.Start(ready: true);
-                Assert.Equal("small@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
-                Assert.Equal("everyday-en", (string?)(await Answer.To(client, "/models/small/rollback", new ByteArrayContent([]))).Body["name"]);
-                Assert.Equal(200, (await Answer.To(client, "/models/small/versions/1/activate", new ByteArrayContent([]))).Status);
-            }
-            File.Delete(Path.Combine(storage, "models", "small", "1", ModelBundle.DecoderFile));
-            await using (var third = new ServiceFactory(host => host.UseSetting("Storage:Folder", storage)))
-            {
-                HttpClient client = await third.Start(ready: true);
-                Assert.Equal("everyday-en@1", ModelService.MadeBy(await Answer.To(client, "/captions", Service.Bytes(ModelService.Small))));
-            }
-        }
-        finally
-        {
-            Directory.Delete(storage, recursive: true);
         }
     }
 

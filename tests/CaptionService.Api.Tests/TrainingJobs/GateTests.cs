@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using CaptionService.Api.Tests.Models;
+using CaptionService.Captioning;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
@@ -13,7 +14,7 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
     [MemberData(nameof(Databases.Kinds), MemberType = typeof(Databases))]
     public async Task A_better_model_is_put_into_service_and_its_job_keeps_its_server_while_it_is_compared(string kind)
     {
-        await using var service = new TrainingService(new(await databases.Fresh(kind)) { ["Training:Lease"] = s_lease.ToString() }, features, output);
+        await using var service = new TrainingService(new(await databases.Fresh(kind)) { [ShippedSmall.Setting] = Captioner.DefaultModelFolder, ["Training:Lease"] = s_lease.ToString() }, features, output);
         await service.Start();
         string job = await service.StartJob(await service.AddDataset(byHeart: true), Job(epochs: 80, learningRate: 0.01));
         await service.Further(job, attempt: 1);
@@ -40,7 +41,7 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
     [Fact]
     public async Task A_model_that_is_not_better_stays_out_and_a_cancel_ends_the_comparison()
     {
-        await using var service = new TrainingService([], features, output);
+        await using var service = new TrainingService(new() { [ShippedSmall.Setting] = Captioner.DefaultModelFolder }, features, output);
         await service.Start();
         string job = await service.StartJob(await service.AddDataset(byHeart: true), Job(epochs: 60, learningRate: 0.000001));
         await service.Further(job, attempt: 1);
@@ -56,7 +57,7 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
         Assert.Equal(2, (int)ended["attempt"]!);
         Assert.Matches(@"^Not activated: (worse|no clear difference): CIDEr [+-]\d+\.\d, 95 % between [+-]\d+\.\d and [+-]\d+\.\d \(samples@1 against everyday-en@1, 8 photos\)", (string?)ended["decision"]);
         JsonArray models = (await Answer.Get(service.Client, "/models")).Body["models"]!.AsArray();
-        Assert.Equal(["everyday-en", "flickr8k-de", "flickr8k-zh", "samples"], models.Select(model => (string?)model!["name"]).Order(StringComparer.Ordinal));
+        Assert.Equal(["everyday-en", "samples"], models.Select(model => (string?)model!["name"]).Order(StringComparer.Ordinal));
         Assert.Single((await Answer.Get(service.Client, "/models/samples")).Body["versions"]!.AsArray());      // published once, though asked for twice
         Answer caption = await Answer.To(service.Client, "/captions", Service.Bytes(Photos.Sample("cat")));
         Assert.Equal("everyday-en@1", ModelService.MadeBy(caption));

@@ -184,7 +184,7 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         Assert.Equal(12, epochs.Length);
         Assert.All(epochs, e => Assert.Equal(sets[..2], e.Data.GetProperty("sources").EnumerateArray().Select(source => source.GetProperty("name").GetString()!)));
 
-        string between = @"(better|worse|no clear difference): CIDEr [^:]+ \(samples@1 against everyday-en@1, 4 photos\)[^:]*\.";
+        string between = @"(better|worse|no clear difference): CIDEr [^:]+ \(samples@1 against shipped@1, 4 photos\)[^:]*\.";
         Assert.Matches($@"^(Activated|Not activated): better on [012] of 2 data sets, worse on [012]\. {sets[0]}: {between} {sets[1]}: {between}$", (string?)job["decision"]);
         Assert.Equal(sets[0], (string?)Assert.Single((await Answer.Get(service.Client, "/models/samples")).Body["versions"]!.AsArray())!["dataset"]);
         Assert.Equal(id, (string?)Assert.Single((await Answer.Get(service.Client, $"/training-jobs?dataset={sets[2]}")).Body["jobs"]!.AsArray())!["id"]);

@@ -1,6 +1,7 @@
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using CaptionService.Captioning;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using TorchSharp;
@@ -13,7 +14,7 @@ public sealed class PresetsTests(SharedFeatures shared, ITestOutputHelper output
     [Fact]
     public async Task Quick_tutorial_and_a_job_out_of_time_end_with_models_that_caption()
     {
-        await using var service = new TrainingService([], shared, output);
+        await using var service = new TrainingService(new() { [ShippedSmall.Setting] = Captioner.DefaultModelFolder }, shared, output);
         await service.Start();
         while (!(await service.Client.GetAsync("/health/ready", Service.Cancellation)).IsSuccessStatusCode)
         {

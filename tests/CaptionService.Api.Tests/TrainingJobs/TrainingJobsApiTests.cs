@@ -259,6 +259,7 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
 
     private static ServiceFactory Factory(Dictionary<string, string> database) => new(host =>
     {
+        ServiceFactory.WithoutModels(host);
         foreach ((string name, string value) in database)
         {
             host.UseSetting(name, value);

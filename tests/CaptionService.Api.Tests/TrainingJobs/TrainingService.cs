@@ -12,15 +12,21 @@ using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
 
-/// <summary>One feature cache for all tests: the small data set is encoded once.</summary>
+/// <summary>One feature cache for all tests: the small data set is encoded once. And one model, for services that have to have one.</summary>
 public sealed class SharedFeatures : IDisposable
 {
     public string Folder { get; } = Directory.CreateTempSubdirectory("captionservice-features-").FullName;
 
+    public ShippedSmall Shipped { get; } = new();
+
     /// <summary>Has whoever opens features from now on wait: as if another process encoded the photos.</summary>
     public IDisposable[] Hold() => [.. Directory.GetFiles(Folder, "*.lock").Select(file => new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None))];
 
-    public void Dispose() => Directory.Delete(Folder, recursive: true);
+    public void Dispose()
+    {
+        Shipped.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
 }
 
 /// <summary>The service as people run it: a process of its own that can be killed, over a folder and a database that stay.</summary>
@@ -36,7 +42,7 @@ public sealed class TrainingService : IAsyncDisposable
 
     public HttpClient Client { get; private set; } = null!;
 
-    /// <param name="database">And other settings.</param>
+    /// <param name="database">And other settings, such as other models in service than the small one.</param>
     /// <param name="features">All services' features.</param>
     /// <param name="output">What the service says.</param>
     /// <param name="storage">The folder of another service, which removes it; null: one of its own.</param>
@@ -48,7 +54,12 @@ public sealed class TrainingService : IAsyncDisposable
         {
             ["Storage:Folder"] = Storage, ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30",
             ["Training:Niceness"] = "1", ["Training:CudaDevices"] = "0", ["Training:CudaMemoryFraction"] = "0.5",
-        }.Concat(database).ToDictionary();
+            [ShippedSmall.Setting] = features.Shipped.Folder,
+        };
+        foreach ((string name, string value) in database)
+        {
+            _settings[name] = value;
+        }
         _output = output;
         if (!_beside)
         {
