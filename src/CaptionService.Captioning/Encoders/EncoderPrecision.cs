@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -9,6 +10,8 @@ namespace CaptionService.Captioning.Encoders;
 /// <param name="ChannelsLast">NHWC in memory instead of NCHW.</param>
 public sealed record EncoderPrecision(ScalarType Type, bool ChannelsLast)
 {
+    private static readonly ConcurrentDictionary<string, EncoderPrecision> s_fastest = [];
+
     /// <summary>float32, NHWC: the reference, on every processor.</summary>
     public static EncoderPrecision Float32 { get; } = new(ScalarType.Float32, true);
 
@@ -18,13 +21,13 @@ public sealed record EncoderPrecision(ScalarType Type, bool ChannelsLast)
     /// <summary>
     /// The fastest on this machine, found by running two of the trunk's convolutions in each:
     /// bfloat16 is twice as fast as float32 on a CPU with avx512_bf16 and eight times slower on one without,
-    /// so no list of processors is trusted. Takes about 0.1 s.
+    /// so no list of processors is trusted. Takes about 0.1 s, once for each device: every encoder of a process runs alike.
     /// </summary>
-    public static EncoderPrecision Fastest(Device device)
+    public static EncoderPrecision Fastest(Device device) => s_fastest.GetOrAdd(device.ToString(), _ =>
     {
         EncoderPrecision[] candidates = [BFloat16, Float32, new(ScalarType.Float32, false)];
         return candidates.MinBy(c => Measure(c, device))!;
-    }
+    });
 
     /// <inheritdoc/>
     public override string ToString() =>
