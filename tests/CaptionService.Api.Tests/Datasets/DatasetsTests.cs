@@ -218,7 +218,8 @@ public sealed class DatasetsTests(DatasetService service)
         Assert.Contains("twice", (string)(await service.Send(archive, fields: [("name", "a"), ("name", "b")])).IsProblem(400, "invalid_option").Body["detail"]!, StringComparison.Ordinal);
         (await service.Send(archive, fields: ("language", "../../de"))).IsProblem(400, "invalid_option");
         (await Answer.To(service.Client, "/datasets", Service.Bytes(archive, "application/zip"))).IsProblem(415, "unsupported_media_type");
-        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(service.Factory.Storage, "tmp")));
+        // The inspection of a data set that another test has deleted may still be at work.
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(service.Factory.Storage, "tmp")).Where(path => !path.EndsWith(".inspect.log", StringComparison.Ordinal)));
     }
 
     [Fact]
