@@ -219,7 +219,7 @@ public sealed class DatasetsTests(DatasetService service)
         (await service.Send(archive, fields: ("language", "../../de"))).IsProblem(400, "invalid_option");
         (await Answer.To(service.Client, "/datasets", Service.Bytes(archive, "application/zip"))).IsProblem(415, "unsupported_media_type");
         // The inspection of a data set that another test has deleted may still be at work.
-        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(service.Factory.Storage, "tmp")).Where(path => !path.EndsWith(".inspect.log", StringComparison.Ordinal)));
+        Assert.DoesNotContain(Directory.GetFileSystemEntries(Path.Combine(service.Factory.Storage, "tmp")), path => !path.EndsWith(".inspect.log", StringComparison.Ordinal));
     }
 
     [Fact]
