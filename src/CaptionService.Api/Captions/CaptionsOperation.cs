@@ -12,7 +12,7 @@ internal sealed class CaptionsOperation : IOperationFilter
         {
           "models": [
             { "language": "en", "name": "everyday-en", "version": 1, "digest": "5f1c…" },
-            { "language": "de", "name": "flickr8k-de", "version": 1, "digest": "0b7e…" }
+            { "language": "de", "name": "everyday-de", "version": 1, "digest": "0b7e…" }
           ],
           "results": [
             {
