@@ -74,4 +74,20 @@ public sealed class TokenizerTests
             }
         }
     }
+
+    [Theory]
+    [InlineData("en", "I \u2764\uFE0F my dog \uD83D\uDC36", "i|my|dog")]        // an emoji and its variation selector are no words
+    [InlineData("th", "แมวดำ", "แ|ม|ว|ด|ำ")]
+    [InlineData("th", "น้ำที่", "น้|ำ|ที่")]                                   // a letter with its marks
+    [InlineData("my", "ခွေး", "ခွေး")]
+    public void Languages_without_blanks_are_cut_by_letter(string language, string text, string words) =>
+        Assert.Equal(words.Split('|'), Tokenizer.For(language).Tokenize(text));
+
+    [Theory]
+    [InlineData("Hu\u0308ndin", "Hündin")]
+    [InlineData("Vie\u0323\u0302t", "Việt")]
+    [InlineData("か\u3099", "が")]
+    [InlineData("\u1112\u1161\u11AB", "한")]
+    [InlineData("cafe\u0301", "café")]
+    public void Decomposed_letters_are_composed(string decomposed, string composed) => Assert.Equal(composed, Tokenizer.Compose(decomposed));
 }

@@ -6,7 +6,8 @@ namespace CaptionService.Captioning.Language;
 /// <summary>
 /// Text to words and back, per language. A word is a run of letters, marks and digits that may hold inner hyphens
 /// and apostrophes ("t-shirt", "o'clock") and inner points between digits ("2.5"); a Han or kana character is a
-/// word by itself; all other punctuation is dropped.
+/// word by itself, and so is a Thai, Lao, Khmer or Burmese letter with its marks, since these languages put no blanks between
+/// words; all other punctuation, emoji and their variation selectors are dropped.
 /// </summary>
 /// <remarks>
 /// English agrees in effect with the PTBTokenizer of the COCO caption evaluation (Chen et al. 2015,
@@ -39,9 +40,9 @@ public sealed partial class Tokenizer
         Joins = primary switch { "en" => ["and", "or"], "de" => ["und", "oder"], "zh" => ["和", "与", "或"], _ => [] };
         NeverLast = primary switch { "en" => EnglishNeverLast, "de" => GermanNeverLast, "zh" => ChineseNeverLast, _ => [] };
         Repeatable = primary switch { "en" => EnglishRepeatable, "de" => GermanRepeatable, _ => [] };
-        Spaced = primary is not ("zh" or "ja");
+        Spaced = primary is not ("zh" or "ja" or "th" or "lo" or "km" or "my");
         english = primary == "en";
-        fullStop = primary is "zh" or "ja" ? "。" : ".";
+        fullStop = primary switch { "zh" or "ja" => "。", "th" or "lo" => "", "km" => "។", "my" => "။", _ => "." };
     }
 
     /// <summary>The tokenizer of a language.</summary>
@@ -139,9 +140,14 @@ public sealed partial class Tokenizer
     private static bool IsClitic(string word) =>
         word.ToLowerInvariant() is "'s" or "'m" or "'d" or "'re" or "'ve" or "'ll" or "n't";
 
-    // Han and kana, written without spaces. A surrogate in a word is always half of a rare Han character.
-    private const string Unspaced = @"\u3005\u3007\u3040-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF";
-    private const string Letter = $@"[\p{{L}}\p{{M}}\p{{N}}-[{Unspaced}]]";
+    // Written without spaces: Han and kana; Thai, Lao, Burmese and Khmer. A surrogate in a word is always half of a rare Han character.
+    private const string EastAsian = @"\u3005\u3007\u3040-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF";
+    private const string SoutheastAsian = @"\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF";
+    private const string Unspaced = EastAsian + SoutheastAsian;
+    private const string Selectors = @"\uFE00-\uFE0F\u20D0-\u20FF";      // they change how a sign looks; with an emoji they would be a word
+    private const string Mark = $@"[\p{{M}}-[{Selectors}]]";
+    private const string First = $@"[\p{{L}}\p{{N}}-[{Unspaced}]]";
+    private const string Letter = $@"[\p{{L}}\p{{M}}\p{{N}}-[{Unspaced}{Selectors}]]";
 
     private static bool IsUnspaced(char c) => UnspacedCharacter().IsMatch([c]);
 
@@ -150,21 +156,25 @@ public sealed partial class Tokenizer
 
     // In order: an unspaced character; a clitic that stands alone, as in text tokenised before ("man 's"); a word.
     [GeneratedRegex(
-        $@"[{Unspaced}]|[\uD840-\uD88F][\uDC00-\uDFFF]" +
+        $@"[{EastAsian}]|[\p{{L}}\p{{N}}-[^{SoutheastAsian}]]{Mark}*|[\uD840-\uD88F][\uDC00-\uDFFF]" +
         $@"|'(?:s|m|d|re|ve|ll)(?!{Letter}|['-])" +
-        $@"|{Letter}+(?:(?:['&-]|(?<=\p{{Nd}})[.,](?=\p{{Nd}})){Letter}+)*",
+        $@"|{First}{Letter}*(?:(?:['&-]|(?<=\p{{Nd}})[.,](?=\p{{Nd}})){Letter}+)*",
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex Words();
 
-    /// <summary>One apostrophe for all its shapes, and letters with their accents as one character (NFC).</summary>
-    private static string Normalize(string text)
+    /// <summary>
+    /// Letters with their accents as one character, as Unicode's form C has them: of Latin and Cyrillic letters, kana and Hangul.
+    /// <see cref="string.Normalize()"/> does nothing under InvariantGlobalization, and files and names from macOS come decomposed.
+    /// </summary>
+    public static string Compose(string text)
     {
+        ArgumentNullException.ThrowIfNull(text);
+        if (!text.Any(c => c is >= '\u0300' and <= '\u036F' or '\u3099' or '\u309A' or >= '\u1160' and <= '\u11FF'))
+            return text;
         var result = new StringBuilder(text.Length);
         foreach (char c in text)
         {
-            if (c is '\u2018' or '\u2019' or '\u02BC' or '\u00B4' or '\u0060')
-                result.Append('\'');
-            else if (result.Length > 0 && Composed.TryGetValue((result[^1], c), out char whole))
+            if (result.Length > 0 && Whole(result[^1], c) is { } whole)
                 result[^1] = whole;
             else
                 result.Append(c);
@@ -172,12 +182,41 @@ public sealed partial class Tokenizer
         return result.ToString();
     }
 
-    // string.Normalize does nothing under InvariantGlobalization, and files from macOS come decomposed.
+    private static char? Whole(char letter, char mark)
+    {
+        if (Composed.TryGetValue((letter, mark), out char whole))
+            return whole;
+        // Hangul: 11,172 syllables in the order of their parts (Unicode 3.12).
+        if (letter is >= '\u1100' and <= '\u1112' && mark is >= '\u1161' and <= '\u1175')
+            return (char)(0xAC00 + ((letter - 0x1100) * 21 + mark - 0x1161) * 28);
+        if (letter is >= '\uAC00' and <= '\uD7A3' && (letter - 0xAC00) % 28 == 0 && mark is >= '\u11A8' and <= '\u11C2')
+            return (char)(letter + mark - 0x11A7);
+        return null;
+    }
+
+    /// <summary>One apostrophe for all its shapes, and composed letters.</summary>
+    private static string Normalize(string text)
+    {
+        string composed = Compose(text);
+        return string.Create(composed.Length, composed, (result, source) =>
+        {
+            for (int i = 0; i < source.Length; i++)
+                result[i] = source[i] is '\u2018' or '\u2019' or '\u02BC' or '\u00B4' or '\u0060' ? '\'' : source[i];
+        });
+    }
+
     // Each entry: a combining mark, then pairs of a letter without it and with it.
     private static readonly Dictionary<(char Letter, char Mark), char> Composed = new[]
     {
         "\u0300AÀaàEÈeèIÌiìOÒoòUÙuù", "\u0301AÁaáCĆcćEÉeéIÍiíNŃnńOÓoóSŚsśUÚuúYÝyýZŹzź", "\u0302AÂaâEÊeêIÎiîOÔoôUÛuûWŴwŵYŶyŷ",
         "\u0303AÃaãNÑnñOÕoõ", "\u0304AĀaāEĒeēIĪiīOŌoōUŪuū", "\u0306AĂaăGĞgğИЙий", "\u0307EĖeėIİZŻzż", "\u0308AÄaäEËeëIÏiïOÖoöUÜuüYŸyÿЕЁеё",
         "\u030AAÅaåUŮuů", "\u030BOŐoőUŰuű", "\u030CCČcčDĎdďEĚeěNŇnňRŘrřSŠsšTŤtťZŽzž", "\u0327CÇcçSŞsş", "\u0328AĄaąEĘeęIĮiįUŲuų",
+        // Vietnamese, whose vowels have two marks; the one below the letter comes first in a decomposed text.
+        "\u0300ÂẦâầĂẰăằÊỀêềÔỒôồƠỜơờƯỪưừYỲyỳ", "\u0301ÂẤâấĂẮăắÊẾêếÔỐôốƠỚơớƯỨưứ", "\u0303ÂẪâẫĂẴăẵEẼeẽÊỄêễIĨiĩÔỖôỗƠỠơỡUŨuũƯỮưữYỸyỹ",
+        "\u0309AẢaảÂẨâẩĂẲăẳEẺeẻÊỂêểIỈiỉOỎoỏÔỔôổƠỞơởUỦuủƯỬưửYỶyỷ", "\u0323AẠaạEẸeẹIỊiịOỌoọƠỢơợUỤuụƯỰưựYỴyỵ", "\u0302ẠẬạậẸỆẹệỌỘọộ", "\u0306ẠẶạặ",
+        "\u031BOƠoơUƯuư",
+        // Kana with their voicing marks.
+        "\u3099かがきぎくぐけげこごさざしじすずせぜそぞただちぢつづてでとどはばひびふぶへべほぼカガキギクグケゲコゴサザシジスズセゼソゾタダチヂツヅテデトドハバヒビフブヘベホボウヴ",
+        "\u309Aはぱひぴふぷへぺほぽハパヒピフプヘペホポ",
     }.SelectMany(row => row[1..].Chunk(2), (row, pair) => ((pair[0], row[0]), pair[1])).ToDictionary();
 }
