@@ -16,6 +16,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
     private const int MaxNameLength = 100;          // characters of a photo's name
 
     private readonly List<DatasetFinding> _findings = [];
+    private string? _severalMeant;                  // the first name that several photos have
 
     /// <summary>One photo of the data set to be.</summary>
     private sealed record Entry(RawFile? Photo, string Original, List<string> Captions)
@@ -32,8 +33,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
     /// <exception cref="ProblemException">No captions are recognised, or they are malformed, or fit no photo.</exception>
     public async Task Write(string folder, CancellationToken cancellation)
     {
-        (List<RawFile> files, List<CaptionFile> read, List<RawFile> rest) = await CaptionFiles.Read(raw, language, options, cancellation);
-        List<RawCaption> captions = CaptionFiles.Merge(files, read);
+        (string format, List<RawCaption> captions, List<RawFile> rest) = await new CaptionFiles(raw, language, options, _findings).Read(cancellation);
         List<Entry> entries = Join(captions);
         int lines = captions.Count, photoFiles = raw.Files.Count(file => file.Kind == RawKind.Photo);
         bool precomputed = entries.All(entry => entry.Photo is null) && raw.Files.Any(file => file.Kind == RawKind.Array);
@@ -48,9 +48,13 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         List<Entry> kept = [.. entries.Where(entry => (precomputed || entry.Photo is not null) && entry.Captions.Count > 0)];
         if (kept.Count == 0)
         {
+            string notOpened = CaptionFiles.NotOpened(raw);
             throw photoFiles == 0 && !precomputed
-                ? new ProblemException(ProblemTable.NoPhotosSent, $"{lines:N0} captions came, without photos or features.")
-                : new ProblemException(ProblemTable.NothingFits, $"None of {lines:N0} captions names one of {photoFiles:N0} photos: '{RawFiles.Short(captions[0].Photo)}' is the first.");
+                ? new ProblemException(ProblemTable.NoPhotosSent, raw.Unread.Count > 0 || raw.Nested.Count > 0
+                    ? $"{RawFiles.Number(lines, "caption")} came, but no photo that can be read.{notOpened}" : $"{RawFiles.Number(lines, "caption")} came, without photos or features.")
+                : new ProblemException(ProblemTable.NothingFits, _severalMeant is { } name
+                    ? $"'{RawFiles.Short(name)}' names several photos in different folders: which one is meant is unknown. Write the folder into the captions too."
+                    : $"None of {RawFiles.Number(lines, "caption")} names one of {RawFiles.Number(photoFiles, "photo")}: '{RawFiles.Short(captions[0].Photo)}' is the first.{notOpened}");
         }
         Name(kept);
         string splitsFrom = Split(kept, rest);
@@ -95,7 +99,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         {
             await WriteNames(folder, DatasetFolder.Test, kept, "test");
         }
-        var import = new DatasetImport(read[0].Format, language, photoFiles, lines, splitsFrom, _findings);
+        var import = new DatasetImport(format, language, photoFiles, lines, splitsFrom, _findings);
         await File.WriteAllBytesAsync(Path.Combine(folder, DatasetFolder.Import), JsonSerializer.SerializeToUtf8Bytes(import, TrainingEvent.Json), cancellation);
     }
 
@@ -105,14 +109,24 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         var byName = new Dictionary<string, Entry>(StringComparer.Ordinal);
         var byPhoto = new Dictionary<RawFile, Entry>(ReferenceEqualityComparer.Instance);
         List<Entry> entries = [];
-        List<string> twoSplits = [];
+        List<string> twoSplits = [], loose = [], several = [];
         var tokenizer = Tokenizer.For(language);
         for (int row = 0; row < captions.Count; row++)
         {
             RawCaption caption = captions[row];
-            if (!byName.TryGetValue(caption.Photo, out Entry? entry))
+            string key = $"{caption.Folder}\n{caption.Photo}";
+            if (!byName.TryGetValue(key, out Entry? entry))
             {
-                RawFile? photo = photos.Find(caption.Photo);
+                PhotoNames.Match match = photos.Find(caption.Photo, caption.Folder);
+                RawFile? photo = match.Photo;
+                if (match.Several)
+                {
+                    several.Add(caption.Photo);
+                }
+                else if (match.Loose && photo is not null)
+                {
+                    loose.Add($"{RawFiles.Short(RawFiles.Printable(caption.Photo))} → {photo.BaseName}");
+                }
                 if (photo is null || !byPhoto.TryGetValue(photo, out entry))
                 {
                     entry = new Entry(photo, caption.Photo, []) { Split = caption.Split, FirstRow = row, Number = entries.Count };
@@ -122,7 +136,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                         byPhoto[photo] = entry;
                     }
                 }
-                byName[caption.Photo] = entry;
+                byName[key] = entry;
             }
             if (caption.Split is not null && entry.Split != caption.Split && entry.Split is not null && twoSplits.LastOrDefault() != caption.Photo)
             {
@@ -134,6 +148,9 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                 entry.Captions.Add(caption.Text);
             }
         }
+        _severalMeant = several.FirstOrDefault();
+        Add("ambiguous_names", FindingSeverity.Warning, several, n => $"Named by captions, but several photos in different folders have the name: {n}. Which is meant is unknown; write the folder into the captions too.");
+        Add("loose_names", FindingSeverity.Info, loose, n => $"Found by a name that is not quite the caption's (casing, extension, encoding): {n}.");
         Add("photos_in_two_splits", FindingSeverity.Warning, twoSplits, n => $"Named in two splits: {n}. The first split counts.");
         return entries;
     }
@@ -144,7 +161,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         {
             Entry[] homeless = [.. entries.Where(entry => entry.Photo is null)];
             Add("captions_without_photo", FindingSeverity.Warning, [.. homeless.Select(entry => entry.Original)],
-                n => $"Named by captions, but not sent: {n}. Left out with {homeless.Sum(entry => entry.Captions.Count)} captions.");
+                n => $"Named by captions, but not sent: {n}. Left out with {RawFiles.Number(homeless.Sum(entry => entry.Captions.Count), "caption")}.");
             HashSet<RawFile> used = new(entries.Where(entry => entry.Captions.Count > 0).Select(entry => entry.Photo).OfType<RawFile>(), ReferenceEqualityComparer.Instance);
             Add("photos_without_captions", FindingSeverity.Warning, [.. raw.Files.Where(file => file.Kind == RawKind.Photo && !used.Contains(file)).Select(file => file.Name)],
                 n => $"Sent without a caption: {n}. Left out.");
@@ -153,10 +170,11 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         if (empty > 0)
         {
             _findings.Add(new DatasetFinding("empty_captions", FindingSeverity.Warning, empty, [.. captions.Where(caption => caption.Text.Length == 0).Select(caption => caption.Photo).Distinct().Take(DatasetFinding.MaxExamples)],
-                $"{empty} captions hold no word and were left out."));
+                empty == 1 ? "1 caption holds no word and was left out." : $"{empty} captions hold no word and were left out."));
         }
         Add("repeated_names", FindingSeverity.Warning, raw.Repeated, n => $"Sent twice under one name: {n}. The first counts.");
         Add("nested_archives", FindingSeverity.Warning, raw.Nested, n => $"Archives inside the archive: {n}. They were not opened; put their files into one archive.");
+        Add("unread_photos", FindingSeverity.Warning, raw.Unread.ConvertAll(file => $"{RawFiles.Short(file.Name)}: {file.Format}"), n => $"Of a format that is not read: {n}. Save them as JPEG, PNG or WebP.");
         Add("links_ignored", FindingSeverity.Warning, raw.Links, n => $"Links in the folder: {n}. They were not followed.");
     }
 
@@ -222,7 +240,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         }
         foreach (RawFile file in rest.ToArray())
         {
-            if (CaptionFile.SplitInName(file.BaseName) is not { } split || CaptionFile.ReadNames(file.Path, most: 10 * entries.Count + 1000) is not { Count: > 0 } names)
+            if (CaptionFile.SplitInName(file.BaseName) is not { } split || CaptionFile.ReadNames(file, most: 10 * entries.Count + 1000) is not { Count: > 0 } names)
             {
                 continue;
             }
@@ -257,7 +275,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         {
             return;
         }
-        bool files = code is "ignored_files" or "nested_archives" or "links_ignored" or "repeated_names";
+        bool files = code is "ignored_files" or "unread_photos" or "nested_archives" or "links_ignored" or "repeated_names";
         string count = $"{all.Count} {(files ? "file" : "photo")}{(all.Count == 1 ? "" : "s")}";
         string[] examples = [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))];
         _findings.Add(new DatasetFinding(code, severity, all.Count, examples, message(count)));

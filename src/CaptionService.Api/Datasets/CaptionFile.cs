@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
@@ -7,7 +8,8 @@ namespace CaptionService.Api.Datasets;
 /// <param name="Photo">What its photo is called there.</param>
 /// <param name="Text">The caption.</param>
 /// <param name="Split">train, dev or test; null where nothing says.</param>
-internal sealed record RawCaption(string Photo, string Text, string? Split);
+/// <param name="Folder">Folder of the file that holds it, where its photos are looked for first.</param>
+internal sealed record RawCaption(string Photo, string Text, string? Split, string Folder = "");
 
 /// <summary>A file of captions: which format it has, and what is in it.</summary>
 /// <param name="Format">As in <see cref="Captioning.Jobs.DatasetImport"/>.</param>
@@ -17,18 +19,17 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
     /// <summary>Longest line, in characters.</summary>
     public const int MaxLine = 1_000_000;
 
-    private const int MaxCaption = 2_000;       // characters; the rest of a longer one is cut
-
-    /// <summary>What people call the column, or member, that names the photo.</summary>
-    public static readonly string[] PhotoNames = ["image", "file", "filename", "file_name", "photo", "image_name", "image_path", "image_id", "img", "path", "filepath"];
+    /// <summary>What people call the column, or member, that names the photo: a file's name before an id.</summary>
+    public static readonly string[] PhotoNames =
+        ["file_name", "filename", "image", "file", "photo", "image_name", "image_path", "img", "path", "filepath", "file_path", "image_id"];
 
     /// <summary>And the one with the caption.</summary>
     public static readonly string[] CaptionNames = ["caption", "captions", "text", "sentence", "comment", "description"];
 
     /// <summary>The format of a text file, or null when it holds no captions.</summary>
-    public static string? Recognise(string path)
+    public static string? Recognise(RawFile file)
     {
-        using var lines = new CaptionLines(path);
+        using var lines = new CaptionLines(file);
         string? first = lines.Next(skipBlank: true);
         if (first is null)
         {
@@ -39,29 +40,33 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
             case '[':
                 return "json-list";
             case '{':
-                return JsonCaptions.IsCaption(first) ? "json-lines" : JsonCaptions.IsDocument(path) ? "json" : null;
+                return JsonCaptions.IsCaption(first) ? "json-lines" : JsonCaptions.IsDocument(file) ? "json" : null;
         }
         return CaptionTokens.Is(first) ? "flickr" : CaptionTable.HasHeader(first) ? "table" : null;
     }
 
     /// <summary>Reads a file of captions.</summary>
     /// <exception cref="ProblemException">It is malformed; the detail says where.</exception>
-    public static async Task<CaptionFile> Read(RawFile file, string format, CancellationToken cancellation)
+    public static async Task<CaptionFile> Read(RawFile file, string format, BrokenLines broken, CancellationToken cancellation)
     {
         try
         {
             return format switch
             {
-                "flickr" => new CaptionFile(format, CaptionTokens.Read(file)),
-                "table" => new CaptionFile(format, CaptionTable.Read(file)),
-                "json-lines" => new CaptionFile(format, JsonCaptions.ReadLines(file)),
-                "json-list" => new CaptionFile(format, await JsonCaptions.ReadList(file, cancellation)),
-                _ => await JsonCaptions.ReadDocument(file, cancellation),
+                "flickr" => new CaptionFile(format, CaptionTokens.Read(file, broken)),
+                "table" => new CaptionFile(format, CaptionTable.Read(file, broken)),
+                "json-lines" => new CaptionFile(format, JsonCaptions.ReadLines(file, broken)),
+                "json-list" => new CaptionFile(format, await JsonCaptions.ReadList(file, broken, cancellation)),
+                _ => await JsonCaptions.ReadDocument(file, broken, cancellation),
             };
         }
         catch (JsonException malformed)
         {
             throw Malformed(file, malformed.LineNumber is { } line ? line + 1 : 1, "the JSON is malformed");
+        }
+        catch (DecoderFallbackException)
+        {
+            throw Malformed(file, 1, $"it has bytes that are no characters of its encoding, {file.Encoding.WebName}; save it as UTF-8");
         }
     }
 
@@ -74,14 +79,21 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
         _ => null,
     };
 
-    /// <summary>The split that a file's name speaks of: captions_val2014.json, Flickr_8k.trainImages.txt.</summary>
-    public static string? SplitInName(string name) =>
-        SplitWord().Matches(name[(name.LastIndexOf('/') + 1)..]).Select(match => SplitOf(match.Value)).FirstOrDefault(split => split is not null);
+    /// <summary>The split that a file's name speaks of, or else its folders: captions_val2014.json, Flickr_8k.trainImages.txt, train/metadata.jsonl.</summary>
+    public static string? SplitInName(string name)
+    {
+        string[] parts = name.Split('/');
+        return SplitWord().Matches(parts[^1]).Select(match => SplitOf(match.Value)).FirstOrDefault(split => split is not null)
+            ?? parts[..^1].Reverse().Select(SplitOf).FirstOrDefault(split => split is not null);
+    }
+
+    /// <summary>Numbers as pandas writes them: 1.0 is 1.</summary>
+    public static string WholeNumber(string id) => Fraction().Replace(id, "$1");
 
     /// <summary>The lines of a small text file, or null when it is too long for a list of names.</summary>
-    public static List<string>? ReadNames(string path, int most)
+    public static List<string>? ReadNames(RawFile file, int most)
     {
-        using var lines = new CaptionLines(path, 1_000);
+        using var lines = new CaptionLines(file, 1_000);
         var names = new List<string>();
         try
         {
@@ -101,20 +113,13 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
         return names;
     }
 
-    /// <summary>A caption on one line, without what disturbs.</summary>
-    public static string Clean(string text)
-    {
-        string line = Blanks().Replace(text.Length > MaxCaption ? text[..MaxCaption] : text, " ").Trim();
-        return RawFiles.Printable(line);
-    }
-
-    /// <summary>The next line that is not blank.</summary>
+    /// <summary>The next line.</summary>
     /// <exception cref="ProblemException">It is too long.</exception>
-    public static string? Next(CaptionLines lines, RawFile file)
+    public static string? Next(CaptionLines lines, RawFile file, bool skipBlank = true)
     {
         try
         {
-            return lines.Next(skipBlank: true);
+            return lines.Next(skipBlank);
         }
         catch (FormatException)
         {
@@ -126,8 +131,8 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
     public static ProblemException Malformed(RawFile file, long line, string what) =>
         new(ProblemTable.BrokenCaptions, $"'{RawFiles.Short(file.Name)}', line {line}: {what}.");
 
-    [GeneratedRegex(@"\s+")]
-    private static partial Regex Blanks();
+    [GeneratedRegex(@"^(\d+)\.0+$")]
+    private static partial Regex Fraction();
 
     [GeneratedRegex("train(?:ing)?|restval|validation|valid|val|dev|test|eval", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex SplitWord();

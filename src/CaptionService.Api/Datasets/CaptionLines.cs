@@ -2,18 +2,28 @@ using System.Text;
 
 namespace CaptionService.Api.Datasets;
 
-/// <summary>Lines of a text in UTF-8 or UTF-16, none longer than a limit: a file without line breaks is not read into memory.</summary>
-internal sealed class CaptionLines(string path, int longest = CaptionFile.MaxLine) : IDisposable
+/// <summary>Lines of a text, none longer than a limit: a file without line breaks is not read into memory.</summary>
+internal sealed class CaptionLines(RawFile file, int longest = CaptionFile.MaxLine) : IDisposable
 {
-    private readonly StreamReader _reader = new(path, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, bufferSize: 64 * 1024);
+    private readonly StreamReader _reader = new(file.Path, file.Encoding, detectEncodingFromByteOrderMarks: true, bufferSize: 64 * 1024);
+    private readonly Stack<(string Text, long Number)> _returned = [];
+    private long _read;
 
-    /// <summary>Of the line that came last, from 1.</summary>
+    /// <summary>Number of the last line, from 1.</summary>
     public long Number { get; private set; }
 
     /// <summary>The next line, or null at the end.</summary>
     /// <exception cref="FormatException">A line is too long.</exception>
     public string? Next(bool skipBlank)
     {
+        while (_returned.TryPop(out var returned))
+        {
+            Number = returned.Number;
+            if (!skipBlank || !string.IsNullOrWhiteSpace(returned.Text))
+            {
+                return returned.Text;
+            }
+        }
         var line = new StringBuilder();
         while (true)
         {
@@ -31,13 +41,22 @@ internal sealed class CaptionLines(string path, int longest = CaptionFile.MaxLin
                 }
                 continue;
             }
-            Number++;
+            Number = ++_read;
             string text = line.ToString().TrimEnd('\r').TrimStart('\uFEFF');
             if (!skipBlank || !string.IsNullOrWhiteSpace(text))
             {
                 return text;
             }
             line.Clear();
+        }
+    }
+
+    /// <summary>Lines that come again, the first of them next.</summary>
+    public void Return(IReadOnlyList<(string Text, long Number)> lines)
+    {
+        for (int i = lines.Count - 1; i >= 0; i--)
+        {
+            _returned.Push(lines[i]);
         }
     }
 

@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Encoders;
 using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Datasets;
@@ -86,7 +87,7 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
                     raw.Files.Add(new RawFile(shown, path, RawFiles.KindOf(path), Owned: true));
                     break;
                 default:
-                    throw new ProblemException(ProblemTable.UnknownArchive, $"'{shown}' is neither zip, tar or tar.gz, nor captions, features or a photo.");
+                    throw new ProblemException(ProblemTable.UnknownArchive, $"'{shown}' is neither zip, tar or tar.gz, nor captions, features or a photo{(Photo.FormatOf(RawFiles.Head(path)) is var format && format != Photo.OtherFormat ? $", but {format}" : "")}.");
             }
         }
         await new CanonicalForm(raw, wanted.Language, options.Value).Write(canonical, cancellation);

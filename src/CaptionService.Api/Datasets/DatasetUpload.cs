@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Options;
@@ -17,7 +16,7 @@ namespace CaptionService.Api.Datasets;
 internal sealed record DatasetRequest(string Name, string Language, IReadOnlyList<(string Name, string Path)> Files, string? Folder);
 
 /// <summary>Reads the request: a form, whose files are streamed to the disk as they come, or JSON that names a folder.</summary>
-internal sealed partial class DatasetUpload(IOptions<DatasetsOptions> options)
+internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
 {
     private const int MaxFieldBytes = 1024, MaxFiles = 8, MaxNameLength = 100;
     private const long MaxJsonBytes = 64 * 1024;
@@ -148,9 +147,8 @@ internal sealed partial class DatasetUpload(IOptions<DatasetsOptions> options)
             : throw new ProblemException(ProblemTable.InvalidOption, $"The name must have 1 to {MaxNameLength} characters.");
 
     private static string CheckLanguage(string? language) =>
-        language is null ? "en"
-        : LanguageTag().IsMatch(language) ? language
-        : throw new ProblemException(ProblemTable.InvalidOption, $"The language '{RawFiles.Short(RawFiles.Printable(language))}' is no tag such as en, de or zh-Hans.");
+        language is null ? "en" : LanguageTag.Canonical(language)
+        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The language '{RawFiles.Short(RawFiles.Printable(language))}' is no tag such as en, de or zh-Hans.");
 
     // The default name: the file's, without .zip or .tar.gz.
     private static string Stem(string file)
@@ -183,9 +181,6 @@ internal sealed partial class DatasetUpload(IOptions<DatasetsOptions> options)
     }
 
     private static ProblemException BreaksOff() => new(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
-
-    [GeneratedRegex("^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,4}$")]
-    private static partial Regex LanguageTag();
 }
 
 /// <summary>The JSON way in: a folder of the server.</summary>

@@ -30,6 +30,10 @@ public sealed class DatasetsOptions
     [Range(1_000L, 2_000_000_000L)]
     public long MaxCaptionBytes { get; init; } = 256_000_000;
 
+    /// <summary>Largest share of a caption file's lines that may be broken and left out: 0 to 1; beyond it the data set is refused.</summary>
+    [Range(0.0, 1.0)]
+    public double MaxBrokenShare { get; init; } = 0.05;
+
     /// <summary>Folders of the server that may be imported from, with all that is below them. Default: none.</summary>
     public IReadOnlyList<string> ImportFolders { get; init; } = [];
 

@@ -8,10 +8,10 @@ namespace CaptionService.Api.Datasets;
 internal static class JsonCaptions
 {
     /// <summary>Reads JSON lines: an object with a photo and a caption on each.</summary>
-    public static List<RawCaption> ReadLines(RawFile file)
+    public static List<RawCaption> ReadLines(RawFile file, BrokenLines broken)
     {
         var captions = new List<RawCaption>();
-        using var lines = new CaptionLines(file.Path);
+        using var lines = new CaptionLines(file);
         while (CaptionFile.Next(lines, file) is { } line)
         {
             try
@@ -19,38 +19,38 @@ internal static class JsonCaptions
                 using var json = JsonDocument.Parse(line);
                 if (!Add(json.RootElement, captions))
                 {
-                    throw CaptionFile.Malformed(file, lines.Number, "the object has no photo and caption");
+                    broken.Add(lines.Number, "the object has no photo and caption");
                 }
             }
             catch (JsonException)
             {
-                throw CaptionFile.Malformed(file, lines.Number, "the line is no JSON object");
+                broken.Add(lines.Number, "the line is no JSON object");
             }
         }
         return captions;
     }
 
     /// <summary>Reads one list of such objects.</summary>
-    public static async Task<List<RawCaption>> ReadList(RawFile file, CancellationToken cancellation)
+    public static async Task<List<RawCaption>> ReadList(RawFile file, BrokenLines broken, CancellationToken cancellation)
     {
         var captions = new List<RawCaption>();
-        await using FileStream stream = File.OpenRead(file.Path);
+        await using Stream stream = file.OpenUtf8();
         int item = 0;
         await foreach (JsonElement element in JsonSerializer.DeserializeAsyncEnumerable<JsonElement>(stream, cancellationToken: cancellation))
         {
             item++;
             if (!Add(element, captions))
             {
-                throw CaptionFile.Malformed(file, 1, $"item {item} has no photo and caption");
+                broken.AddItem(item, "it has no photo and caption");
             }
         }
         return captions;
     }
 
     /// <summary>Reads COCO's and Karpathy's documents.</summary>
-    public static async Task<CaptionFile> ReadDocument(RawFile file, CancellationToken cancellation)
+    public static async Task<CaptionFile> ReadDocument(RawFile file, BrokenLines broken, CancellationToken cancellation)
     {
-        await using FileStream stream = File.OpenRead(file.Path);
+        await using Stream stream = file.OpenUtf8();
         Document document = await JsonSerializer.DeserializeAsync<Document>(stream, Document.Format, cancellation) ?? new Document();
         var captions = new List<RawCaption>();
         if (document.Annotations is { } annotations)
@@ -60,25 +60,32 @@ internal static class JsonCaptions
             {
                 if (image is { Id: { } id, FileName: { } name })
                 {
-                    names[id] = name;
+                    names[CaptionFile.WholeNumber(id)] = name;
                 }
             }
-            captions.AddRange(annotations.Where(a => a is { ImageId: not null, Caption: not null })
-                .Select(a => new RawCaption(names.GetValueOrDefault(a.ImageId!, a.ImageId!), CaptionFile.Clean(a.Caption!), null)));
+            // What has no member "caption" is a box or a key point; null is a caption that is missing.
+            foreach (JsonAnnotation annotation in annotations.Where(a => a is { ImageId: not null, Caption.ValueKind: JsonValueKind.String or JsonValueKind.Null }))
+            {
+                string id = CaptionFile.WholeNumber(annotation.ImageId!);
+                captions.Add(new RawCaption(names.GetValueOrDefault(id, id), annotation.Caption.GetString() ?? "", null));
+            }
             return new CaptionFile("coco", captions);
         }
+        int item = 0;
         foreach (JsonImage image in document.Images ?? [])
         {
+            item++;
             string? name = image.Karpathy ?? image.FileName;
             if (name is null)
             {
-                throw CaptionFile.Malformed(file, 1, "an image has no filename");
+                broken.AddItem(item, "the image has no filename");
+                continue;
             }
             string path = image.FilePath is { Length: > 0 } folder && !folder.EndsWith(name, StringComparison.Ordinal) ? $"{folder}/{name}" : name;
             foreach (JsonSentence sentence in image.Sentences ?? [])
             {
                 string text = sentence.Raw ?? string.Join(' ', sentence.Tokens ?? []);
-                captions.Add(new RawCaption(path, CaptionFile.Clean(text), CaptionFile.SplitOf(image.Split)));
+                captions.Add(new RawCaption(path, text, CaptionFile.SplitOf(image.Split)));
             }
         }
         return new CaptionFile("karpathy", captions);
@@ -95,14 +102,18 @@ internal static class JsonCaptions
         {
             return false;
         }
-        foreach (JsonElement caption in text.ValueKind == JsonValueKind.Array ? text.EnumerateArray().ToArray() : [text])
+        JsonElement[] texts = text.ValueKind == JsonValueKind.Array ? [.. text.EnumerateArray()] : [text];
+        var sentences = new List<string>();
+        foreach (JsonElement caption in texts)
         {
-            if (Text(caption) is not { } sentence)
+            // null is a caption that is missing, as an empty field of a table is.
+            if ((caption.ValueKind == JsonValueKind.Null ? "" : Text(caption)) is not { } sentence)
             {
                 return false;
             }
-            captions.Add(new RawCaption(photo, CaptionFile.Clean(sentence), split));
+            sentences.Add(sentence);
         }
+        captions.AddRange((sentences.Count == 0 ? [""] : sentences).Select(sentence => new RawCaption(photo, sentence, split)));
         return true;
     }
 
@@ -141,7 +152,7 @@ internal static class JsonCaptions
         try
         {
             using var json = JsonDocument.Parse(line);
-            return Find(json.RootElement, CaptionFile.PhotoNames) is not null && Find(json.RootElement, CaptionFile.CaptionNames) is not null;
+            return json.RootElement.ValueKind == JsonValueKind.Object && Find(json.RootElement, CaptionFile.PhotoNames) is not null && Find(json.RootElement, CaptionFile.CaptionNames) is not null;
         }
         catch (JsonException)
         {
@@ -150,13 +161,31 @@ internal static class JsonCaptions
     }
 
     /// <summary>Whether a file may be COCO's or Karpathy's: an object with "images", perhaps behind a long "info" or the annotations.</summary>
-    public static bool IsDocument(string path)
+    public static bool IsDocument(RawFile file)
     {
-        using FileStream file = File.OpenRead(path);
+        using Stream stream = file.OpenUtf8();
         byte[] head = new byte[64 * 1024];
-        int length = file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
-        ReadOnlySpan<byte> text = head.AsSpan(0, length);
+        ReadOnlySpan<byte> text = head.AsSpan(0, stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false));
         return text.IndexOf("\"images\""u8) >= 0 || text.IndexOf("\"annotations\""u8) >= 0;
+    }
+
+    /// <summary>Whether a document speaks of captions anywhere: COCO's boxes and key points do not, and are large.</summary>
+    public static bool HasCaptions(RawFile file)
+    {
+        using Stream stream = file.OpenUtf8();
+        byte[] buffer = new byte[1024 * 1024];
+        int kept = 0;       // the end of the piece before, where a word may begin
+        for (int read; (read = stream.Read(buffer, kept, buffer.Length - kept)) > 0;)
+        {
+            ReadOnlySpan<byte> text = buffer.AsSpan(0, kept + read);
+            if (text.IndexOf("\"caption\""u8) >= 0 || text.IndexOf("\"captions\""u8) >= 0 || text.IndexOf("\"sentences\""u8) >= 0)
+            {
+                return true;
+            }
+            kept = Math.Min(16, text.Length);
+            text[^kept..].CopyTo(buffer);
+        }
+        return false;
     }
 
     /// <summary>COCO's and Karpathy's documents in one: what neither needs is not kept.</summary>
@@ -207,7 +236,7 @@ internal static class JsonCaptions
         public string? ImageId { get; init; }
 
         [JsonPropertyName("caption")]
-        public string? Caption { get; init; }
+        public JsonElement Caption { get; init; }
     }
 
     private sealed class TextOrNumber : JsonConverter<string>

@@ -1,4 +1,6 @@
 using System.Text;
+using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Language;
 
 namespace CaptionService.Api.Datasets;
 
@@ -7,6 +9,9 @@ internal enum RawKind
 {
     /// <summary>JPEG, PNG, WebP or GIF by its signature; the inspection decodes it.</summary>
     Photo,
+
+    /// <summary>A photo, or what bears a photo's name, of a format that is not read.</summary>
+    OtherPhoto,
 
     /// <summary>Text: captions, a list of names, or something else.</summary>
     Text,
@@ -31,8 +36,21 @@ internal enum RawKind
 /// <param name="Owned">Whether it may be moved from there.</param>
 internal sealed record RawFile(string Name, string Path, RawKind Kind, bool Owned)
 {
+    /// <summary>How its text is encoded.</summary>
+    public Encoding Encoding { get; init; } = Encoding.UTF8;
+
     /// <summary>The last part of its name.</summary>
     public string BaseName => Name[(Name.LastIndexOf('/') + 1)..];
+
+    /// <summary>Folder of its name; empty at the top.</summary>
+    public string Folder => Name[..Math.Max(0, Name.LastIndexOf('/'))];
+
+    /// <summary>Its text in UTF-8, as readers of JSON take it.</summary>
+    public Stream OpenUtf8()
+    {
+        FileStream file = File.OpenRead(Path);
+        return Encoding is UTF8Encoding ? file : Encoding.CreateTranscodingStream(file, Encoding, Encoding.UTF8);
+    }
 }
 
 /// <summary>All that was sent, and what is to be said of what was not taken.</summary>
@@ -42,6 +60,9 @@ internal sealed class RawFiles
 
     /// <summary>Names of files that are neither photos nor captions.</summary>
     public List<string> Ignored { get; } = [];
+
+    /// <summary>Names of photos of a format that is not read, and the format.</summary>
+    public List<(string Name, string Format)> Unread { get; } = [];
 
     /// <summary>Names of archives inside archives.</summary>
     public List<string> Nested { get; } = [];
@@ -94,17 +115,41 @@ internal sealed class RawFiles
         {
             return RawKind.OtherArchive;
         }
-        bool utf16 = head.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]) || head.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]);
-        return utf16 || head.IndexOfAnyInRange((byte)0, (byte)8) < 0 ? RawKind.Text : RawKind.Other;
+        bool utf16 = head.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]) || head.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]) || TextEncodings.ZeroEveryOther(head) is not null;
+        return utf16 || head.IndexOfAnyInRange((byte)0, (byte)8) < 0 ? RawKind.Text
+            : Photo.FormatOf(head) == Photo.OtherFormat ? RawKind.Other : RawKind.OtherPhoto;
+    }
+
+    /// <summary>Takes note of a file that is not kept.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="kind">What it is.</param>
+    /// <param name="head">Its first bytes.</param>
+    public void Leave(string name, RawKind kind, ReadOnlySpan<byte> head)
+    {
+        switch (kind)
+        {
+            case RawKind.OtherPhoto:
+                Unread.Add((name, Photo.FormatOf(head)));
+                break;
+            case RawKind.Other:
+                Ignored.Add(name);
+                break;
+            default:
+                Nested.Add(name);
+                break;
+        }
+    }
+
+    /// <summary>The first bytes of a file on disk.</summary>
+    public static byte[] Head(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        byte[] head = new byte[HeadBytes];
+        return head[..file.ReadAtLeast(head, HeadBytes, throwOnEndOfStream: false)];
     }
 
     /// <summary>What a file on disk is.</summary>
-    public static RawKind KindOf(string path)
-    {
-        using FileStream file = File.OpenRead(path);
-        Span<byte> head = stackalloc byte[HeadBytes];
-        return KindOf(head[..file.ReadAtLeast(head, HeadBytes, throwOnEndOfStream: false)]);
-    }
+    public static RawKind KindOf(string path) => KindOf(Head(path));
 
     /// <summary>
     /// A name from an archive as a relative path. Refused: what would lead out of the folder it is unpacked in. (Nothing is
@@ -121,13 +166,16 @@ internal sealed class RawFiles
     }
 
     /// <summary>A text without what could disturb a terminal, a log or a line of a file; half a surrogate pair becomes U+FFFD.</summary>
-    public static string Printable(string name) => string.Concat(Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)).Normalize(NormalizationForm.FormC).Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? '_' : c));
+    public static string Printable(string name) => string.Concat(Tokenizer.Compose(Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name))).Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? '_' : c));
+
+    /// <summary>A number and what it counts: "1 caption", "2,000 captions".</summary>
+    public static string Number(long count, string what) => $"{count:N0} {what}{(count == 1 ? "" : "s")}";
 
     /// <summary>At most 120 characters.</summary>
     public static string Short(string text) => text.Length <= 120 ? text : text[..119] + "…";
 
     /// <summary>What systems leave in archives beside the files: never wanted, never worth a word.</summary>
     public static bool IsDebris(string name) =>
-        name.StartsWith("__MACOSX/", StringComparison.Ordinal) || name[(name.LastIndexOf('/') + 1)..] is ".DS_Store" or "Thumbs.db" or "desktop.ini"
+        name.Split('/')[..^1].Any(folder => folder is "__MACOSX" or ".ipynb_checkpoints" or ".git" or "@eaDir") || name[(name.LastIndexOf('/') + 1)..] is ".DS_Store" or "Thumbs.db" or "desktop.ini"
         || name[(name.LastIndexOf('/') + 1)..].StartsWith("._", StringComparison.Ordinal);
 }

@@ -51,18 +51,15 @@ internal static class ServerFolder
                 }
                 else if (item is FileInfo file && IsPlain(file) && !RawFiles.IsDebris(name) && into.Claim(name))
                 {
-                    RawKind kind = RawFiles.KindOf(file.FullName);
-                    switch (kind)
+                    byte[] head = RawFiles.Head(file.FullName);
+                    RawKind kind = RawFiles.KindOf(head);
+                    if (kind is RawKind.Photo or RawKind.Text or RawKind.Array)
                     {
-                        case RawKind.Photo or RawKind.Text or RawKind.Array:
-                            into.Files.Add(new RawFile(name, file.FullName, kind, Owned: false));
-                            break;
-                        case RawKind.Other:
-                            into.Ignored.Add(name);
-                            break;
-                        default:
-                            into.Nested.Add(name);
-                            break;
+                        into.Files.Add(new RawFile(name, file.FullName, kind, Owned: false));
+                    }
+                    else
+                    {
+                        into.Leave(name, kind, head);
                     }
                 }
             }

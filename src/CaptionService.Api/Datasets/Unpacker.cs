@@ -130,7 +130,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
         RawKind kind = RawFiles.KindOf(buffer.AsSpan(0, read));
         if (kind is not (RawKind.Photo or RawKind.Text or RawKind.Array))
         {
-            (kind == RawKind.Other ? into.Ignored : into.Nested).Add(name);
+            into.Leave(name, kind, buffer.AsSpan(0, read));
             return;
         }
         string path = Path.Combine(target, into.Files.Count.ToString("D7", System.Globalization.CultureInfo.InvariantCulture));

@@ -164,8 +164,12 @@ public sealed class Photo
         return image.Colourspace(Enums.Interpretation.Srgb);
     }
 
-    // The first bytes name a format; those that are not accepted are named for the message.
-    private static string FormatOf(ReadOnlySpan<byte> bytes)
+    /// <summary><see cref="FormatOf"/> of bytes that it does not know.</summary>
+    public const string OtherFormat = "something else";
+
+    /// <summary>The format that a file's first bytes name, as a message says it: "JPEG", "a HEIC"; those that are not read are named too.</summary>
+    /// <param name="bytes">The first 512 bytes of a file, or all of them.</param>
+    public static string FormatOf(ReadOnlySpan<byte> bytes)
     {
         ReadOnlySpan<byte> brand = bytes.Length >= 12 ? bytes[8..12] : default;
         if (bytes.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xD8, 0xFF]))
@@ -186,6 +190,15 @@ public sealed class Photo
             return "a BMP";
         if (bytes.Length >= 12 && bytes[4..8].SequenceEqual("ftyp"u8))
             return brand.StartsWith("avi"u8) ? "an AVIF" : brand.StartsWith("he"u8) || brand.SequenceEqual("mif1"u8) ? "a HEIC" : "a video";
-        return "something else";
+        if (bytes.StartsWith((ReadOnlySpan<byte>)[0xFF, 0x0A]) || bytes.StartsWith((ReadOnlySpan<byte>)[0, 0, 0, 12, (byte)'J', (byte)'X', (byte)'L', (byte)' ']))
+            return "a JPEG XL";
+        if (bytes.StartsWith((ReadOnlySpan<byte>)[0, 0, 0, 12, (byte)'j', (byte)'P', (byte)' ', (byte)' ']))
+            return "a JPEG 2000";
+        if (bytes.TrimStart(" \t\r\n"u8) is { Length: > 5 } text && (StartsWithIgnoreCase(text, "<!doctype html"u8) || StartsWithIgnoreCase(text, "<html"u8)))
+            return "an HTML page";
+        return OtherFormat;
+
+        static bool StartsWithIgnoreCase(ReadOnlySpan<byte> text, ReadOnlySpan<byte> start) =>
+            text.Length >= start.Length && System.Text.Ascii.EqualsIgnoreCase(text[..start.Length], start);
     }
 }

@@ -36,7 +36,7 @@ public sealed record DatasetFinding(string Code, FindingSeverity Severity, int C
 }
 
 /// <summary><c>import.json</c>: what was seen when the data set was brought into its canonical form.</summary>
-/// <param name="Format">Format of the captions: flickr, coco, karpathy, table, json-lines or json-list.</param>
+/// <param name="Format">Format of the captions: flickr, coco, karpathy, table, json-lines, json-list or sidecar.</param>
 /// <param name="Language">Language of the captions (BCP 47).</param>
 /// <param name="PhotoFiles">Photos that came, with captions or without.</param>
 /// <param name="CaptionLines">Captions that came, with a photo or without.</param>

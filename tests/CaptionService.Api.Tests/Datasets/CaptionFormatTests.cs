@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using CaptionService.Api.Datasets;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
@@ -8,15 +7,8 @@ using TorchSharp;
 namespace CaptionService.Api.Tests.Datasets;
 
 /// <summary>Each format of captions, recognised by content and brought into the canonical form.</summary>
-public sealed class CaptionFormatTests : IDisposable
+public sealed class CaptionFormatTests : CanonicalFormCase
 {
-    private static readonly string[] s_photos = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"];
-
-    private readonly string _folder = Directory.CreateTempSubdirectory("captions-").FullName;
-    private readonly RawFiles _raw = new();
-
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
-
     [Fact]
     public async Task Flickr_tokens()
     {
@@ -36,8 +28,8 @@ public sealed class CaptionFormatTests : IDisposable
     public async Task Flickr8k_with_its_lists_of_names_and_its_lemmas()
     {
         AddPhotos("Flicker8k_Dataset/");
-        AddText("Flickr8k.token.txt", string.Concat(s_photos.Select(p => $"{p}#0\tOne dog\n")));
-        AddText("Flickr8k.lemma.token.txt", string.Concat(s_photos.Select(p => $"{p}#0\tone dog\n")));
+        AddText("Flickr8k.token.txt", string.Concat(Photos.Select(p => $"{p}#0\tOne dog\n")));
+        AddText("Flickr8k.lemma.token.txt", string.Concat(Photos.Select(p => $"{p}#0\tone dog\n")));
         AddText("Flickr_8k.trainImages.txt", "a.jpg\nb.jpg\n");
         AddText("Flickr_8k.devImages.txt", "c.jpg\n");
         AddText("Flickr_8k.testImages.txt", "d.jpg\n");
@@ -149,7 +141,7 @@ public sealed class CaptionFormatTests : IDisposable
         Assert.Equal((0, 6), (import.PhotoFiles, import.CaptionLines));
         Assert.Equal(["a.jpg", "b.jpg", "d.jpg"], Lines(DatasetFolder.Names));
         using var scope = torch.NewDisposeScope();
-        torch.Tensor features = Npy.Load(Path.Combine(_folder, "out", DatasetFolder.Features));
+        torch.Tensor features = Npy.Load(Path.Combine(Folder, "out", DatasetFolder.Features));
         Assert.Equal(rows == 4 ? [0, 1, 3] : [0, 2, 4], features.select(1, 0).to(torch.ScalarType.Float32).data<float>().ToArray());
         Assert.Equal(torch.ScalarType.Float16, features.dtype);
         Assert.Equal(["empty_captions"], import.Findings.Select(f => f.Code));
@@ -203,7 +195,7 @@ public sealed class CaptionFormatTests : IDisposable
     [InlineData("jsonl", "{\"image\":\"a.jpg\",\"caption\":\"one\"}\n{\"image\":\"a.jpg\"}\n", "line 2")]
     [InlineData("jsonl", "{\"image\":\"a.jpg\",\"caption\":\"one\"}\n{\"image\"\n", "line 2")]
     [InlineData("jsonl", "{\"image\":\"a.jpg\",\"caption\":\"one\"}\n{\"image\":\"a.jpg\",\"caption\":\"\\ud83d\"}\n", "line 2")]
-    [InlineData("json", "{\"images\":[{\"id\":1,\n\"file_name\":\"a.jpg\"}],\"annotations\":[", "line 2")]
+    [InlineData("json", "{\"images\":[{\"id\":1,\n\"file_name\":\"a.jpg\"}],\"annotations\":[{\"image_id\":1,\"caption\":\"one\"},", "line 2")]
     [InlineData("json", "[{\"image\":\"a.jpg\"}]", "item 1")]
     public async Task What_is_malformed_is_told_with_its_place(string extension, string text, string where)
     {
@@ -221,8 +213,8 @@ public sealed class CaptionFormatTests : IDisposable
         await Refused(ProblemTable.NoCaptions, "5 files");
         AddText("captions.token", "z.jpg#0\tone dog\n");
         await Refused(ProblemTable.NothingFits, "'z.jpg'");
-        _raw.Files.RemoveAll(file => file.Kind == RawKind.Photo);
-        await Refused(ProblemTable.NoPhotosSent, "1 captions");
+        Raw.Files.RemoveAll(file => file.Kind == RawKind.Photo);
+        await Refused(ProblemTable.NoPhotosSent, "1 caption came");
     }
 
     [Fact]
@@ -249,10 +241,10 @@ public sealed class CaptionFormatTests : IDisposable
             Add(name, Made.SmallPhotos["cat.jpg"]);
         }
         string path = AddText("captions.token", string.Concat(names.Select(name => $"{name}#0\tone dog\n")));
-        RawFile[] files = [.. _raw.Files];
+        RawFile[] files = [.. Raw.Files];
         await Write(copy: true);
         string[] dev = Lines(DatasetFolder.Dev);
-        Directory.Delete(Path.Combine(_folder, "out"), recursive: true);
+        Directory.Delete(Path.Combine(Folder, "out"), recursive: true);
         await File.WriteAllTextAsync(path, string.Concat(names.Reverse().Select(name => $"{name}#0\tone dog\n")), Service.Cancellation);
         await Write(copy: true);
 
@@ -260,47 +252,4 @@ public sealed class CaptionFormatTests : IDisposable
         Assert.Equal(dev.Order(), Lines(DatasetFolder.Dev).Order());
         Assert.Equal(36, Lines(DatasetFolder.Train).Length);
     }
-
-    private void AddPhotos(string under = "")
-    {
-        foreach (string name in s_photos)
-        {
-            Add(under + name, Made.SmallPhotos["cat.jpg"]);
-        }
-    }
-
-    private string AddText(string name, string text) => Add(name, Encoding.UTF8.GetBytes(text));
-
-    private void AddArray(string name, int rows, torch.ScalarType type)
-    {
-        string path = Path.Combine(_folder, $"in{_raw.Files.Count}");
-        using var scope = torch.NewDisposeScope();
-        Npy.Save(path, torch.tensor([.. Enumerable.Range(0, rows).Select(row => (float)row)]).unsqueeze(1).expand(rows, 8).to(type));
-        _raw.Files.Add(new RawFile(name, path, RawFiles.KindOf(path), Owned: true));
-    }
-
-    private string Add(string name, byte[] bytes)
-    {
-        string path = Path.Combine(_folder, $"in{_raw.Files.Count}");
-        File.WriteAllBytes(path, bytes);
-        _raw.Files.Add(new RawFile(name, path, RawFiles.KindOf(path), Owned: true));
-        return path;
-    }
-
-    private async Task<DatasetImport> Write(string language = "en", bool copy = false)
-    {
-        var raw = new RawFiles();
-        raw.Files.AddRange(_raw.Files.Select(file => file with { Owned = !copy }));
-        await new CanonicalForm(raw, language, new DatasetsOptions()).Write(Path.Combine(_folder, "out"), Service.Cancellation);
-        return JsonSerializer.Deserialize<DatasetImport>(await File.ReadAllBytesAsync(Path.Combine(_folder, "out", DatasetFolder.Import), Service.Cancellation), TrainingEvent.Json)!;
-    }
-
-    private async Task Refused(ProblemKind kind, string detail)
-    {
-        var refused = await Assert.ThrowsAsync<ProblemException>(() => Write(copy: true));
-        Assert.Equal(kind, refused.Kind);
-        Assert.Contains(detail, refused.Message, StringComparison.Ordinal);
-    }
-
-    private string[] Lines(string file) => File.ReadAllLines(Path.Combine(_folder, "out", file));
 }
