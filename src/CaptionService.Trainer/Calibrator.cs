@@ -9,7 +9,6 @@ using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Ranking;
-using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
 
@@ -52,7 +51,7 @@ internal static class Calibrator
     /// <param name="Found">All hypotheses of the photo.</param>
     /// <param name="Rank">Which of them it is, from 0.</param>
     /// <param name="Right">Whether it is as close as the median human caption.</param>
-    internal sealed record Judged(int Photo, bool First, IReadOnlyList<Hypothesis> Found, int Rank, bool Right);
+    internal sealed record Judged(int Photo, bool First, IReadOnlyList<RankedHypothesis> Found, int Rank, bool Right);
 
     /// <summary>The <c>calibrate</c> verb.</summary>
     public static int Run(string modelFolder, string jobFile, string[] options, Progress progress, CancellationToken stop)
@@ -166,10 +165,10 @@ internal static class Calibrator
         private readonly Cider<string> _cider;
 
         /// <summary>Of each photo what was found last.</summary>
-        public List<IReadOnlyList<Hypothesis>> Found { get; set; } = [];
+        public List<IReadOnlyList<RankedHypothesis>> Found { get; set; } = [];
 
         /// <summary>How they are searched.</summary>
-        public BeamSearchOptions Options { get; }
+        public RankedSearch Options { get; }
 
         /// <summary>The captions of the training photos, as ids.</summary>
         public int[][][] TrainIds { get; }
@@ -182,7 +181,8 @@ internal static class Calibrator
             _cider = new Cider<string>(_references);
             TrainIds = [.. dataset.Train.Select(photo => photo.Captions.Select(caption => bundle.Vocabulary.Encode(tokenizer.Tokenize(caption))).ToArray())];
             var options = new CaptionOptions();
-            Options = BeamSearchOptions.For(tokenizer, bundle.Vocabulary) with { Width = options.BeamWidth, Count = options.BeamWidth, MaxLength = options.MaxLength, LengthNormalization = options.LengthNormalization };
+            var defaults = RankedSearch.For(tokenizer, bundle.Vocabulary);
+            Options = defaults with { Beams = defaults.Beams with { Width = options.BeamWidth, Count = options.BeamWidth, MaxLength = options.MaxLength, LengthNormalization = options.LengthNormalization } };
         }
 
         public void Search(FeatureSource dev, ExpectedCider? expected, Progress progress, CancellationToken stop)
@@ -190,7 +190,7 @@ internal static class Calibrator
             _bundle.Decoder.to(TorchRuntime.Device);
             using var frozen = _bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
             progress.Begin("development captions", _references.Length);
-            Found = new List<IReadOnlyList<Hypothesis>>(_references.Length);
+            Found = new List<IReadOnlyList<RankedHypothesis>>(_references.Length);
             foreach (var found in dev.Search(frozen, Enumerable.Range(0, _references.Length), Options, expected))
             {
                 stop.ThrowIfCancellationRequested();
@@ -229,11 +229,11 @@ internal static class Calibrator
             }
         }
 
-        private List<IReadOnlyList<Hypothesis>> Ordered(RankingWeights ranking) => Found.ConvertAll<IReadOnlyList<Hypothesis>>(found => Consensus.Order(found, ranking));
+        private List<IReadOnlyList<RankedHypothesis>> Ordered(RankingWeights ranking) => Found.ConvertAll<IReadOnlyList<RankedHypothesis>>(found => MinimumBayesRisk.Order(found, ranking));
 
-        private double Cider(List<IReadOnlyList<Hypothesis>> captions) => captions.Select((found, photo) => found.Count == 0 ? 0 : CiderOf(found[0], photo)).Average();
+        private double Cider(List<IReadOnlyList<RankedHypothesis>> captions) => captions.Select((found, photo) => found.Count == 0 ? 0 : CiderOf(found[0], photo)).Average();
 
-        private bool LongEnough(List<IReadOnlyList<Hypothesis>> captions)
+        private bool LongEnough(List<IReadOnlyList<RankedHypothesis>> captions)
         {
             int written = 0, human = 0;
             for (int photo = 0; photo < captions.Count; photo++)
@@ -245,7 +245,7 @@ internal static class Calibrator
             return written >= human;
         }
 
-        private double CiderOf(Hypothesis hypothesis, int photo) => _cider.Score(_bundle.Vocabulary.Decode(hypothesis.Words), _references[photo]);
+        private double CiderOf(RankedHypothesis hypothesis, int photo) => _cider.Score(_bundle.Vocabulary.Decode(hypothesis.Words), _references[photo]);
     }
 
     private static string? TooFew(Dataset dataset)
@@ -268,7 +268,7 @@ internal static class Calibrator
             if (Math.Min(right, wrong) < MinOfEach)
                 return (null, $"A calibration needs {MinOfEach} captions as close as the median human one, and {MinOfEach} that are not, in each half of the development split; one has {right} and {wrong}.");
         }
-        return (Fit(captions, factors, familiarity, new CalibratedSearch(written.Options.Width, written.Options.MaxLength, written.Options.LengthNormalization), SourceOf), null);
+        return (Fit(captions, factors, familiarity, new CalibratedSearch(written.Options.Beams.Width, written.Options.Beams.MaxLength, written.Options.Beams.LengthNormalization), SourceOf), null);
 
         string SourceOf(int photo) => dataset.SourcesOf("dev").First(source => source.Rows.Start.Value <= photo && photo < source.Rows.End.GetOffset(dataset.Dev.Count)).Name;
     }
@@ -341,7 +341,8 @@ internal static class Calibrator
         {
             stop.ThrowIfCancellationRequested();
             using var photos = features.Rows(some);
-            result.AddRange(Familiarity.LogMeans(photos));
+            using var means = ChannelMeans.Of(photos);
+            result.AddRange(Familiarity.LogMeans(means));
         }
         return result;
     }

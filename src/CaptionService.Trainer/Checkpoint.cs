@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using static TorchSharp.torch;
 
 namespace CaptionService.Trainer;
@@ -142,9 +141,9 @@ internal static class Checkpoint
         using var scope = NewDisposeScope();
         string path = BestPath(folder, language, epoch);
         var parts = Safetensors.Load(path).ToLookup(p => p.Key.StartsWith(Encoder, StringComparison.Ordinal));
-        ModelBundle.Fill(language.Decoder, parts[false].ToDictionary(p => p.Key, p => p.Value), Path.GetFileName(path), "the decoder");
+        StateDict.Fill(language.Decoder, parts[false].ToDictionary(p => p.Key, p => p.Value), Path.GetFileName(path), "the decoder");
         if (language.Encoder is { } encoder)
-            ModelBundle.Fill(encoder.Adapter, parts[true].ToDictionary(p => p.Key[Encoder.Length..], p => p.Value), Path.GetFileName(path), "the encoder's adapter");
+            StateDict.Fill(encoder.Adapter, parts[true].ToDictionary(p => p.Key[Encoder.Length..], p => p.Value), Path.GetFileName(path), "the encoder's adapter");
     }
 
     /// <summary>Where <see cref="SaveBest"/> put an epoch's weights.</summary>

@@ -8,6 +8,7 @@ using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
@@ -51,15 +52,15 @@ internal static class Evaluation
         var photos = dataset.Split(split);
         using var bundle = ModelBundle.Load(modelFolder);
         var tokenizer = Tokenizer.For(bundle.Card.Language);
-        var search = BeamSearchOptions.For(tokenizer, bundle.Vocabulary);
-        search = (search with
+        var beams = BeamSearchOptions.For(tokenizer, bundle.Vocabulary);
+        beams = beams with
         {
-            Width = Math.Max(width ?? search.Width, count),
+            Width = Math.Max(width ?? beams.Width, count),
             Count = count,
-            LengthNormalization = normalization ?? search.LengthNormalization,
-            NoRepeatNgram = noRepeat ?? search.NoRepeatNgram,
-            Consensus = ranking == Consensus,
-        }).Diverse(diversity);
+            LengthNormalization = normalization ?? beams.LengthNormalization,
+            NoRepeatNgram = noRepeat ?? beams.NoRepeatNgram,
+        };
+        var search = new RankedSearch(beams, ByRisk: ranking == Consensus).Diverse(diversity);
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), PhotoEncoding.Of(bundle), PhotoView.Upright, progress, stop);
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
@@ -73,27 +74,12 @@ internal static class Evaluation
         }).ToArray();
         var scores = Scores.Mean([.. each.Select(source => source.Scores)]);
         if (output is not null)
-            Write(output, EvaluationResult.Of(bundle.Card, split, search, scores.Figures,
-                [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Written[i]), scores.PhotoCider[i], photo.Captions))]));
+            Durable.Replace(output, JsonSerializer.SerializeToUtf8Bytes(EvaluationResult.Of(bundle.Card, split, search.Beams, scores.Figures,
+                [.. photos.Select((photo, i) => new EvaluatedPhoto(photo.Name, tokenizer.Detokenize(scores.Written[i]), scores.PhotoCider[i], photo.Captions))]), TrainingEvent.Json));
         foreach (var (source, its) in each.Length > 1 ? each : [])
             Console.WriteLine($"{source}: {its}");
         Console.WriteLine(scores);
         return TrainerExit.Succeeded;
-    }
-
-    private static void Write(string path, EvaluationResult result)
-    {
-        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(result, TrainingEvent.Json));
-            Durable.Sync(temporary);
-            File.Move(temporary, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);             // where it was not moved
-        }
     }
 
     private static T Number<T>(string option, string value, T least, T most) where T : INumber<T> =>

@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
 using CaptionService.Captioning.Ranking;
@@ -193,7 +194,7 @@ internal static class ExpectedCiderFit
         {
             stop.ThrowIfCancellationRequested();
             using var some = features.Rows(rows);
-            return ExpectedCider.Channels(some);
+            return ExpectedCider.Channels(ChannelMeans.Of(some));
         })]).MoveToOuterDisposeScope();
     }
 }

@@ -1,6 +1,6 @@
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Ranking;
-using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
@@ -44,24 +44,25 @@ public abstract class FeatureSource : IDisposable
     /// <summary>Searches the captions of rows, some together.</summary>
     /// <param name="decoder">Ready for search.</param>
     /// <param name="rows">Which, in what order.</param>
-    /// <param name="options">How.</param>
+    /// <param name="search">How.</param>
     /// <param name="expected">What the model expects people to say; null: nothing.</param>
     /// <returns>Each row's hypotheses, in the order of <paramref name="rows"/>.</returns>
-    internal IEnumerable<IReadOnlyList<Hypothesis>> Search(FrozenDecoder decoder, IEnumerable<int> rows, BeamSearchOptions options, ExpectedCider? expected = null)
+    internal IEnumerable<IReadOnlyList<RankedHypothesis>> Search(FrozenDecoder decoder, IEnumerable<int> rows, RankedSearch search, ExpectedCider? expected = null)
     {
         foreach (int[] some in rows.Chunk(Batch))
         {
-            foreach (var found in SearchTogether(decoder, some, options, expected))
+            foreach (var found in SearchTogether(decoder, some, search, expected))
                 yield return found;
         }
     }
 
-    private IReadOnlyList<Hypothesis>[] SearchTogether(FrozenDecoder decoder, int[] rows, BeamSearchOptions options, ExpectedCider? expected)
+    private IReadOnlyList<RankedHypothesis>[] SearchTogether(FrozenDecoder decoder, int[] rows, RankedSearch search, ExpectedCider? expected)
     {
         using var features = Rows(rows);
         using var onDevice = features.to(TorchRuntime.Device);
+        using var means = ChannelMeans.Of(onDevice);
         using var state = decoder.Start(onDevice);
-        return BeamSearch.Search(rows.Length, options, state.Step, TorchRuntime.Device, expected?.Search(onDevice));
+        return search.Run(rows.Length, state.Step, TorchRuntime.Device, expected?.Expect(means));
     }
 
     /// <inheritdoc/>

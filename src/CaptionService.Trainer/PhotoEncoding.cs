@@ -1,5 +1,5 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
@@ -13,10 +13,10 @@ namespace CaptionService.Trainer;
 public sealed record PhotoEncoding(string EncoderPath, string? AdapterPath = null, bool Pool4 = false)
 {
     /// <summary>What a model sees with.</summary>
-    public static PhotoEncoding Of(ModelBundle? model) => new(model?.EncoderPath ?? Captioner.DefaultEncoderPath, model?.AdapterPath);
+    public static PhotoEncoding Of(ModelBundle? model) => new(model?.EncoderPath ?? DefaultModels.EncoderPath, model?.AdapterPath);
 
     /// <summary>Of the weights: what two encodings that see the same have in common.</summary>
-    public string Digest => ModelBundle.FileSha256(EncoderPath) + (Pool4 ? " pool4" : AdapterPath is null ? "" : " " + ModelBundle.FileSha256(AdapterPath));
+    public string Digest => Sha256.OfFile(EncoderPath) + (Pool4 ? " pool4" : AdapterPath is null ? "" : " " + Sha256.OfFile(AdapterPath));
 
     /// <summary>Loads the weights.</summary>
     public Encoder Open() => new(this);

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;

@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;

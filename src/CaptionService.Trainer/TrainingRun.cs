@@ -3,9 +3,11 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -259,7 +261,7 @@ internal sealed class TrainingRun(string folder, JobFile job, Progress progress,
             Version = job.Version,
             Language = language.Language,
             Decoder = language.Decoder.Options,
-            EncoderSha256 = language.DevFeatures.SingleVector ? null : ModelBundle.FileSha256(encoding.EncoderPath),
+            EncoderSha256 = language.DevFeatures.SingleVector ? null : Sha256.OfFile(encoding.EncoderPath),
             Scores = best.Scores,
             Training = new Dictionary<string, JsonElement>
             {
@@ -333,7 +335,7 @@ internal sealed class TrainingRun(string folder, JobFile job, Progress progress,
             return;
         if (!Tokenizer.SameLanguage(card.Language, job.Language))
             throw new DatasetException($"The base model '{card.Name}' writes '{card.Language}', the captions are '{job.Language}': both must be of one language.");
-        if (card.EncoderSha256 is { } expected && !string.Equals(expected, ModelBundle.FileSha256(encoder), StringComparison.OrdinalIgnoreCase))
+        if (card.EncoderSha256 is { } expected && !string.Equals(expected, Sha256.OfFile(encoder), StringComparison.OrdinalIgnoreCase))
             throw new DatasetException($"The base model '{card.Name}' was trained on other encoder weights than those that are here.");
     }
 
@@ -426,7 +428,7 @@ internal sealed class TrainingRun(string folder, JobFile job, Progress progress,
         var decoder = language.Decoder;
         decoder.eval();
         using var frozen = decoder.Freeze(decoder.ComputeType);
-        (string Source, Scores Scores)[] each = [.. language.Validations.Select(v => (v.Source, v.Validation.Run(frozen, v.Validation.Search with { Width = _options.ValidationBeamWidth, Consensus = false })))];
+        (string Source, Scores Scores)[] each = [.. language.Validations.Select(v => (v.Source, v.Validation.Run(frozen, new RankedSearch(v.Validation.Search with { Width = _options.ValidationBeamWidth }, ByRisk: false))))];
         return (each, Scores.Mean([.. each.Select(s => s.Scores)]));
     }
 

@@ -136,15 +136,15 @@ internal sealed class Validation
 
     /// <summary>Scores a decoder.</summary>
     /// <param name="decoder">Ready for search.</param>
-    /// <param name="options">How to search; the best hypothesis is scored, and of several how they differ.</param>
+    /// <param name="search">How to search; the best hypothesis is scored, and of several how they differ.</param>
     /// <param name="expected">What the model expects people to say; null: nothing.</param>
-    public Scores Run(FrozenDecoder decoder, BeamSearchOptions options, ExpectedCider? expected = null)
+    public Scores Run(FrozenDecoder decoder, RankedSearch search, ExpectedCider? expected = null)
     {
         var captions = new List<IReadOnlyList<string>>();
         var sets = new List<IReadOnlyList<string>[]>();
         var written = new List<IReadOnlyList<string>>();
         int unended = 0;
-        foreach (var found in _features.Search(decoder, Enumerable.Range(0, _references.Length), options, expected))
+        foreach (var found in _features.Search(decoder, Enumerable.Range(0, _references.Length), search, expected))
         {
             if (found.Count == 0)
                 throw new CollapsedException("The model's probabilities are not numbers: lower learningRate, or set precision to float32.");
@@ -165,7 +165,7 @@ internal sealed class Validation
             unended,
             captions,
             cider,
-            options.Count > 1 ? Variety.Of(sets, _references, _cider) : null)
+            search.Beams.Count > 1 ? Variety.Of(sets, _references, _cider) : null)
         { Written = written };
     }
 }

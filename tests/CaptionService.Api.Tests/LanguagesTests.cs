@@ -4,7 +4,7 @@ using System.Net.Http.Headers;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Models;
 using CaptionService.Api.Tests.Models;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Tests;
 using Microsoft.AspNetCore.TestHost;
@@ -206,7 +206,7 @@ public sealed class LanguagesTests(ThreeLanguages service) : IClassFixture<Three
         {
             entered.TrySetResult();
             released.Wait();
-            return jobs.Any(job => job.Model.Model.Language == "de") ? throw new InvalidOperationException("no German today") : caption(jobs);
+            return jobs.Any(job => job.Model.Card.Language == "de") ? throw new InvalidOperationException("no German today") : caption(jobs);
         });
         Task<Answer> first = service.Caption("?language=en");
         await entered.Task;
@@ -276,5 +276,5 @@ public sealed class LanguagesTests(ThreeLanguages service) : IClassFixture<Three
 
     [Fact]
     public void The_models_that_come_with_the_product_are_one_for_each_language_and_English_comes_first() =>
-        Assert.Equal("everyday-en", ShippedModel.Read(Captioner.DefaultModels)[0].Card.Name);
+        Assert.Equal("everyday-en", ShippedModel.Read(DefaultModels.Folder)[0].Card.Name);
 }

@@ -1,5 +1,6 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Benchmarks;
 
@@ -9,13 +10,13 @@ internal static class CaptionerBenchmark
     public static void Run()
     {
         Photo[] samples = Program.SamplePhotos();
-        using var captioner = Captioner.Load(Captioner.DefaultModelFolder);
+        using var captioner = CaptionModel.Load(DefaultModels.EnglishFolder);
         foreach (int batch in new[] { 1, 8 })
         {
             Photo[] photos = [.. Enumerable.Range(0, batch).Select(i => samples[i % samples.Length])];
-            CaptionOptions[] options = [.. photos.Select(_ => new CaptionOptions { BeamWidth = 5, Count = 5 })];
+            CaptionJob[] jobs = [.. photos.Select(photo => new CaptionJob(photo, new CaptionOptions { BeamWidth = 5, Count = 5 }, captioner))];
             var decode = new List<double>();
-            double[] total = EncoderBenchmark.Repeat(15, () => decode.Add(captioner.Caption(photos, options).Decode.TotalMilliseconds));
+            double[] total = EncoderBenchmark.Repeat(15, () => decode.Add(Captioner.Caption(jobs).Decode.TotalMilliseconds));
             Program.Row($"photo to 5 captions, beam 5, batch {batch}",
                 $"{EncoderBenchmark.Median(total) / batch:F1} ms a photo, {EncoderBenchmark.Median(decode) / batch:F1} of it decoder and search");
         }

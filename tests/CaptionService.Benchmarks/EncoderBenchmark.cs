@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 
 namespace CaptionService.Benchmarks;
@@ -14,7 +14,7 @@ internal static class EncoderBenchmark
         Program.Row("encoder precision chosen here", EncoderPrecision.Fastest(TorchRuntime.Device).ToString());
         foreach (var precision in new[] { EncoderPrecision.BFloat16, EncoderPrecision.Float32 })
         {
-            using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, TorchRuntime.Device, precision);
+            using var encoder = Vgg16.Load(DefaultModels.EncoderPath, TorchRuntime.Device, precision);
             foreach (int batch in new[] { 1, 4, 8 })
             {
                 using var pixels = Vgg16.Pixels([.. Enumerable.Range(0, batch).Select(i => samples[i % samples.Length])]);

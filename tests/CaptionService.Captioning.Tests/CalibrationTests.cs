@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
 using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
 using Xunit;
 using static TorchSharp.torch;
@@ -28,7 +30,7 @@ public sealed class CalibrationTests
         Assert.Equal(card.Digest, loaded.Card.Digest);
         Assert.NotEqual(bundle.Card.Digest, card.Digest);
         Assert.Null(card.WhyNoConfidence);
-        Assert.Equal(ModelBundle.FileSha256(bundle.File(File)), card.Files[File]);
+        Assert.Equal(Sha256.OfFile(bundle.File(File)), card.Files[File]);
         Assert.Equal(before, others.Select(name => System.IO.File.ReadAllBytes(bundle.File(name))));
         Assert.Contains("\"tail\": [ 1000000 ]", System.IO.File.ReadAllText(bundle.File(File)));     // a list on one line
 
@@ -41,8 +43,8 @@ public sealed class CalibrationTests
     [Fact]
     public void A_confidence_is_the_regressions_times_the_familiarity()
     {
-        Hypothesis Of(double logP, params float[] words) => new([.. words.Select((_, i) => 4 + i)], words, logP, 0, true, new int[words.Length]);
-        Hypothesis[] found = [Of(Math.Log(0.6), -1, -3), Of(Math.Log(0.2), -1, -2, -3, -2)];
+        RankedHypothesis Of(double logP, params float[] words) => new(new Hypothesis([.. words.Select((_, i) => 4 + i)], words, logP, 0, true, new int[words.Length]));
+        RankedHypothesis[] found = [Of(Math.Log(0.6), -1, -3), Of(Math.Log(0.2), -1, -2, -3, -2)];
         double spread = -(0.75 * Math.Log(0.75) + 0.25 * Math.Log(0.25));
         double rest = -0.5 + 0.125 * (spread - 1) / 0.5;
         double[] sums = [rest + 1.5 * (-2.0 + 2) / 0.5 - 0.25 * (2 - 10) / 4.0, rest + 1.5 * (-2.0 + 2) / 0.5 - 0.25 * (4 - 10) / 4.0];
@@ -68,9 +70,9 @@ public sealed class CalibrationTests
         Assert.Equal([Math.Pow(3 + 395 - 2, 2) / 2, Math.Pow(3 + 399 - 2, 2) / 2], learnt.Tail);
 
         using var features = tensor(new float[] { 0, 1, 2, 3, -5, -5 }, [1, 3, 2]);
-        Assert.Equal([Math.Log(0.001), Math.Log(0.001)], Familiarity.LogMeans(features)[0]);     // (0 + 2 - 5) / 3 and (1 + 3 - 5) / 3 are below 0
+        Assert.Equal([Math.Log(0.001), Math.Log(0.001)], Familiarity.LogMeans(ChannelMeans.Of(features))[0]);     // (0 + 2 - 5) / 3 and (1 + 3 - 5) / 3 are below 0
         using var vector = tensor(new float[] { 0.5f, 0.25f }, [1, 2]);
-        Assert.Equal([Math.Log(0.501), Math.Log(0.251)], Familiarity.LogMeans(vector)[0]);
+        Assert.Equal([Math.Log(0.501), Math.Log(0.251)], Familiarity.LogMeans(ChannelMeans.Of(vector))[0]);
     }
 
     [Theory]
@@ -81,10 +83,10 @@ public sealed class CalibrationTests
         using var bundle = new SmallBundle(architecture);
         CaptionOptions[] options = [new(), new() { Count = 5, Attention = true }, new() { Count = 1, BeamWidth = 1 }];
         IReadOnlyList<IReadOnlyList<Caption>> plain, calibrated, few;
-        using (var captioner = Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32))
+        using (var captioner = CaptionModel.Load(bundle.Folder, precision: EncoderPrecision.Float32))
             plain = captioner.Caption(s_photos, options).Photos;
         bundle.Calibrate();
-        using (var captioner = Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32))
+        using (var captioner = CaptionModel.Load(bundle.Folder, precision: EncoderPrecision.Float32))
         {
             calibrated = captioner.Caption(s_photos, options).Photos;
             few = captioner.Caption(s_photos, [.. s_photos.Select(_ => new CaptionOptions { Count = 2 })]).Photos;
@@ -108,10 +110,10 @@ public sealed class CalibrationTests
     {
         using var bundle = new SmallBundle("top-down");
         bundle.Calibrate();
-        using var familiar = Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32);
+        using var familiar = CaptionModel.Load(bundle.Folder, precision: EncoderPrecision.Float32);
         double before = familiar.Caption([s_photos[0]], [new()]).Photos[0][0].Confidence!.Value;
         bundle.Calibrate(SmallBundle.Calibration(farthest: 0));
-        using var unfamiliar = Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32);
+        using var unfamiliar = CaptionModel.Load(bundle.Folder, precision: EncoderPrecision.Float32);
         Assert.Equal(before / 2, unfamiliar.Caption([s_photos[0]], [new()]).Photos[0][0].Confidence!.Value, 2e-4);
     }
 
@@ -157,7 +159,7 @@ public sealed class CalibrationTests
         bundle.Calibrate();
         byte[] original = System.IO.File.ReadAllBytes(bundle.File(File)), telling = "{}[]\",:-.e019 \\unltrfa"u8.ToArray();
         var random = new Random(7);
-        Hypothesis[] found = [new([4, 5, 6], [-1e3f, 0, -1e-3f], -1e3, -1, true, new int[3])];
+        RankedHypothesis[] found = [new(new Hypothesis([4, 5, 6], [-1e3f, 0, -1e-3f], -1e3, -1, true, new int[3]))];
         int accepted = 0, refused = 0;
         for (int i = 0; i < 3000; i++)
         {
@@ -182,7 +184,7 @@ public sealed class CalibrationTests
     {
         System.IO.File.WriteAllBytes(bundle.File(File), calibration);
         var card = JsonNode.Parse(System.IO.File.ReadAllText(bundle.File("model.json")))!;
-        card["files"]![File] = ModelBundle.FileSha256(bundle.File(File));
+        card["files"]![File] = Sha256.OfFile(bundle.File(File));
         System.IO.File.WriteAllText(bundle.File("model.json"), card.ToJsonString());
     }
 }

@@ -1,5 +1,6 @@
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
@@ -70,7 +71,7 @@ public sealed class CaptionerTests(ITestOutputHelper output)
             Assert.True(differences.Count(d => d > 1e-3) > differences.Length / 2);
         }
 
-        using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, TorchRuntime.Device, EncoderPrecision.Float32);
+        using var encoder = Vgg16.Load(DefaultModels.EncoderPath, TorchRuntime.Device, EncoderPrecision.Float32);
         var features = encoder.Forward(Vgg16.Pixels(photos));
         using var loaded = ModelBundle.Load(bundle.Folder);
         using var frozen = loaded.Decoder.Freeze(ScalarType.Float32);
@@ -114,14 +115,14 @@ public sealed class CaptionerTests(ITestOutputHelper output)
     {
         using SmallBundle english = new("top-down"), german = new("show-attend-and-tell", seed: 2, language: "de"), chinese = new("show-and-tell", seed: 3, language: "zh");
         var encoders = new SharedEncoders();
-        using Captioner en = Load(english, encoders), de = Load(german, encoders), zh = Load(chinese, encoders), other = Load(english);
+        using CaptionModel en = Load(english, encoders), de = Load(german, encoders), zh = Load(chinese, encoders), other = Load(english);
         CaptionJob[] jobs = [new(s_photos[0], Options(), en), new(s_photos[1], Options(), de), new(s_photos[0], Options(), de), new(s_photos[1], Options(count: 1), en), new(s_photos[0], Options(), zh)];
         long before = LiveTensors();
 
         var together = Captioner.Caption(jobs);
 
         Assert.Equal(before, LiveTensors());
-        Assert.Equal((5, 2), (together.Photos.Count, together.Seen));
+        Assert.Equal((5, 2), (together.Photos.Count, together.Encoded));
         foreach (var (job, found) in jobs.Zip(together.Photos))
         {
             var alone = job.Model.Caption([job.Photo], [job.Options]).Photos[0];
@@ -162,7 +163,6 @@ public sealed class CaptionerTests(ITestOutputHelper output)
         using var bundle = new SmallBundle("top-down");
         using var captioner = Load(bundle);
         Assert.Empty(captioner.Caption([], []).Photos);
-        Assert.Throws<ArgumentException>(() => captioner.Caption([s_photos[0], s_photos[1]], [Options()]));
         Assert.Throws<ArgumentOutOfRangeException>(() => captioner.Caption([s_photos[0]], [Options(count: 0)]));
         Assert.Single(captioner.Caption([s_photos[0]], [Options()]).Photos);     // and it goes on
     }
@@ -175,12 +175,12 @@ public sealed class CaptionerTests(ITestOutputHelper output)
         Assert.Contains(new string('a', 64), refused.Message);
         Assert.Contains("'small'", refused.Message);
 
-        using var right = new SmallBundle("top-down", encoderSha256: ModelBundle.FileSha256(Captioner.DefaultEncoderPath).ToUpperInvariant());
+        using var right = new SmallBundle("top-down", encoderSha256: Sha256.OfFile(DefaultModels.EncoderPath).ToUpperInvariant());
         using (var captioner = Load(right))
-            Assert.Equal((right.Card.Digest, EncoderPrecision.Float32), (captioner.Model.Digest, captioner.Precision));
-        refused = Assert.Throws<ModelBundleException>(() => Captioner.Load(right.Folder, right.File("absent.safetensors")));
+            Assert.Equal((right.Card.Digest, EncoderPrecision.Float32), (captioner.Card.Digest, captioner.Precision));
+        refused = Assert.Throws<ModelBundleException>(() => CaptionModel.Load(right.Folder, right.File("absent.safetensors")));
         Assert.Contains("absent.safetensors", refused.Message);
-        Assert.Throws<ModelBundleException>(() => Captioner.Load(right.Folder, right.File("decoder.safetensors")));
+        Assert.Throws<ModelBundleException>(() => CaptionModel.Load(right.Folder, right.File("decoder.safetensors")));
     }
 
     [Fact]
@@ -190,7 +190,7 @@ public sealed class CaptionerTests(ITestOutputHelper output)
         foreach (byte[] bytes in (byte[][])[[], [1, 2, 3], new byte[64]])
         {
             File.WriteAllBytes(bundle.File("broken.safetensors"), bytes);
-            Assert.Throws<ModelBundleException>(() => Captioner.Load(bundle.Folder, bundle.File("broken.safetensors"), EncoderPrecision.Float32));
+            Assert.Throws<ModelBundleException>(() => CaptionModel.Load(bundle.Folder, bundle.File("broken.safetensors"), EncoderPrecision.Float32));
         }
     }
 
@@ -228,7 +228,7 @@ public sealed class CaptionerTests(ITestOutputHelper output)
 
     private static long LiveTensors() => DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
 
-    private static Captioner Load(SmallBundle bundle, SharedEncoders? encoders = null) => Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
+    private static CaptionModel Load(SmallBundle bundle, SharedEncoders? encoders = null) => CaptionModel.Load(bundle.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
 
     private static Photo Sample(string name) => Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name + ".jpg")));
 }

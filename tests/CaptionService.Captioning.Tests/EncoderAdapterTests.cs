@@ -27,8 +27,8 @@ public sealed class EncoderAdapterTests : IDisposable
     {
         using var adapter = new EncoderAdapter(4);
         var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
-        using var plain = Conv5.Load(Captioner.DefaultEncoderPath, null, CPU, EncoderPrecision.Float32);
-        using var adapted = Conv5.Load(Captioner.DefaultEncoderPath, adapter, CPU, EncoderPrecision.Float32);
+        using var plain = Conv5.Load(DefaultModels.EncoderPath, null, CPU, EncoderPrecision.Float32);
+        using var adapted = Conv5.Load(DefaultModels.EncoderPath, adapter, CPU, EncoderPrecision.Float32);
         Assert.True(plain.Forward(pool4).equal(adapted.Forward(pool4)).all().item<bool>());
     }
 
@@ -39,7 +39,7 @@ public sealed class EncoderAdapterTests : IDisposable
     public void A_change_is_that_of_the_weights(ScalarType type, bool channelsLast, double least)
     {
         using var adapter = Random(3);
-        var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
+        var weights = Safetensors.Load(DefaultModels.EncoderPath);
         var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
         var expected = pool4.view(2, 14, 14, 512).permute(0, 3, 1, 2);
         foreach (int index in new[] { 24, 26, 28 })
@@ -50,8 +50,8 @@ public sealed class EncoderAdapterTests : IDisposable
         }
         expected = expected.permute(0, 2, 3, 1).reshape(2, 196, 512);
         var precision = new EncoderPrecision(type, channelsLast);
-        using var adapted = Conv5.Load(Captioner.DefaultEncoderPath, adapter, CPU, precision);
-        using var plain = Conv5.Load(Captioner.DefaultEncoderPath, null, CPU, precision);
+        using var adapted = Conv5.Load(DefaultModels.EncoderPath, adapter, CPU, precision);
+        using var plain = Conv5.Load(DefaultModels.EncoderPath, null, CPU, precision);
         Assert.True(Cosine(expected, adapted.Forward(pool4)) >= least);
         Assert.True(Cosine(expected, plain.Forward(pool4)) < 0.99);
 
@@ -68,7 +68,7 @@ public sealed class EncoderAdapterTests : IDisposable
         using var bundle = new SmallBundle("top-down");
         using var adapter = Random(3);
         var card = ModelBundle.Save(bundle.Folder, bundle.Card, SmallBundle.Words, bundle.Decoder, adapter: adapter);
-        Assert.Equal(ModelBundle.FileSha256(bundle.File("adapter.safetensors")), card.Files["adapter.safetensors"]);
+        Assert.Equal(Sha256.OfFile(bundle.File("adapter.safetensors")), card.Files["adapter.safetensors"]);
         var saved = Safetensors.Load(bundle.File("adapter.safetensors"));
         Assert.Equal(new[] { 24, 26, 28 }.SelectMany(i => new[] { $"features.{i}.lora_A.weight", $"features.{i}.lora_B.weight" }), saved.Keys.Order());
         Assert.Equal([3, 512, 3, 3], saved["features.24.lora_A.weight"].shape);
@@ -107,8 +107,8 @@ public sealed class EncoderAdapterTests : IDisposable
         using var adapter = Random(3);
         ModelBundle.Save(changed.Folder, changed.Card, SmallBundle.Words, changed.Decoder, adapter: adapter);
         var encoders = new SharedEncoders();
-        using var one = Captioner.Load(plain.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
-        using var other = Captioner.Load(changed.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
+        using var one = CaptionModel.Load(plain.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
+        using var other = CaptionModel.Load(changed.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
         Assert.Same(one.Encoder, other.Encoder);
         other.WarmUp();
         Photo[] photos = [.. new[] { "cat", "coffee", "flower" }.Select(name => Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name + ".jpg"))))];
@@ -116,7 +116,7 @@ public sealed class EncoderAdapterTests : IDisposable
         // Each model sees two of the three photos, and one of them both.
         CaptionJob[] jobs = [new(photos[0], options, one), new(photos[1], options, other), new(photos[1], options, one), new(photos[2], options, other)];
         var together = Captioner.Caption(jobs);
-        Assert.Equal(3, together.Seen);
+        Assert.Equal(3, together.Encoded);
         for (int i = 0; i < jobs.Length; i++)
         {
             var alone = jobs[i].Model.Caption([jobs[i].Photo], [options]).Photos[0];

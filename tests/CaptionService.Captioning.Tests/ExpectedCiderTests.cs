@@ -1,8 +1,8 @@
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Metrics;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Ranking;
-using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
 using Xunit;
@@ -93,30 +93,33 @@ public sealed class ExpectedCiderTests : IDisposable
         x = x.div(x.norm(1, keepdim: true)).times(Math.Sqrt(Features));
         var hidden = nn.functional.gelu(x.mm(tensors["hidden.weight"].to(float32).t()).plus(tensors["hidden.bias"].to(float32)));
         var wanted = hidden.mm(tensors["output.weight"].to(float32).t()).plus(tensors["output.bias"].to(float32));
-        float[][] found = expected.Places(places);
+        using var means = ChannelMeans.Of(places);
+        float[][] found = expected.Embed(means);
         Assert.Equal(wanted.data<float>().ToArray(), found.SelectMany(v => v), (a, b) => Math.Abs(a - b) < 1e-3);
-        using var means = places.mean([1L]);        // one vector a photo is taken as it is
-        Assert.Equal(found.SelectMany(v => v), expected.Places(means).SelectMany(v => v), (a, b) => Math.Abs(a - b) < 1e-3);
+        using var same = ChannelMeans.Of(means);            // one vector a photo is taken as it is
+        Assert.Equal(found.SelectMany(v => v), expected.Embed(same).SelectMany(v => v));
     }
 
     [Fact]
-    public void Pairs_of_words_are_favoured_by_their_part_of_the_product()
+    public void Pairs_of_words_earn_a_bonus_of_their_part_of_the_product()
     {
         var tensors = Tensors([[5, 6, 7], [5, 8]], ngram => ngram.Length == 2 ? 1 + ngram.Second % 3 : 1);
         using var expected = Create(tensors);
         using var photos = rand(2, 9, Features);
-        float[][] places = expected.Places(photos);
-        var search = expected.Search(photos);
-        Assert.Equal(2.5 * 0.006 * 2 * 2, search.PairCost, 1e-6);
-        Assert.Equal(new RankingWeights(20, 0.125), search.Ranking);
+        using var means = ChannelMeans.Of(photos);
+        float[][] embeddings = expected.Embed(means);
+        var expectation = expected.Expect(means);
+        var guide = expectation.Guide;
+        Assert.Equal(2.5 * 0.006 * 2 * 2, guide.PairPenalty, 1e-6);
+        Assert.Equal(new RankingWeights(20, 0.125), expectation.Weights);
         int[][] ngrams = [.. tensors["ngrams"].data<int>().ToArray().Chunk(4)];
         for (int photo = 0; photo < 2; photo++)
         {
-            double Favour(int first, int second) => 2.5 * (1 + second % 3) * (places[photo][Array.FindIndex(ngrams, n => n[0] == first && n[1] == second && n[2] < 0)] - 0.006 * (1 + second % 3)) + search.PairCost;
-            Assert.Equal([(6, Favour(5, 6)), (8, Favour(5, 8))], search.Pairs(photo, 5).OrderBy(p => p.Key).Select(p => (p.Key, (double)p.Value)), (a, b) => a.Item1 == b.Item1 && Math.Abs(a.Item2 - b.Item2) < 1e-4);
-            Assert.Equal(Favour(6, 7), Assert.Single(search.Pairs(photo, 6)).Value, 1e-4);
-            Assert.Empty(search.Pairs(photo, 7));
-            Assert.Equal(expected.Of(places[photo], [5, 6]), search.Of(photo, [5, 6]));
+            double Bonus(int first, int second) => 2.5 * (1 + second % 3) * (embeddings[photo][Array.FindIndex(ngrams, n => n[0] == first && n[1] == second && n[2] < 0)] - 0.006 * (1 + second % 3)) + guide.PairPenalty;
+            Assert.Equal([(6, Bonus(5, 6)), (8, Bonus(5, 8))], guide.Bonuses(photo, 5).OrderBy(p => p.Key).Select(p => (p.Key, (double)p.Value)), (a, b) => a.Item1 == b.Item1 && Math.Abs(a.Item2 - b.Item2) < 1e-4);
+            Assert.Equal(Bonus(6, 7), Assert.Single(guide.Bonuses(photo, 6)).Value, 1e-4);
+            Assert.Empty(guide.Bonuses(photo, 7));
+            Assert.Equal(expected.Of(embeddings[photo], [5, 6]), expectation.Cider(photo, [5, 6]));
         }
     }
 
@@ -150,7 +153,7 @@ public sealed class ExpectedCiderTests : IDisposable
         using var bundle = new SmallBundle("top-down");
         IReadOnlyList<IReadOnlyList<Caption>> Captions()
         {
-            using var captioner = Captioner.Load(bundle.Folder, precision: EncoderPrecision.Float32);
+            using var captioner = CaptionModel.Load(bundle.Folder, precision: EncoderPrecision.Float32);
             return captioner.Caption(s_photos, [.. s_photos.Select(_ => new CaptionOptions { Count = 10 })]).Photos;
         }
         var before = Captions();
@@ -169,7 +172,7 @@ public sealed class ExpectedCiderTests : IDisposable
         using (var expected = Create(tensors))
         {
             var card = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, expected, null, "Too few photos.");
-            Assert.Equal(ModelBundle.FileSha256(bundle.File(FileName)), card.Files[FileName]);
+            Assert.Equal(Sha256.OfFile(bundle.File(FileName)), card.Files[FileName]);
             after = Captions();
             float[] place = [.. Enumerable.Repeat(1f, (int)tensors["output.bias"].shape[0])];
             can.AddRange(after[0].Where(Cut).Select(caption => expected.Of(place, Ids(caption))));

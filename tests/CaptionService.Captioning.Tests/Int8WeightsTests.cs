@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 using Xunit;

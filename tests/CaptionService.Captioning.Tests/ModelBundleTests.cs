@@ -41,8 +41,8 @@ public sealed class ModelBundleTests
     public void Encoder_weights_go_along()
     {
         using var saved = new SmallBundle("top-down");
-        var card = ModelBundle.Save(saved.Folder, saved.Card, SmallBundle.Words, saved.Decoder, Captioner.DefaultEncoderPath);
-        Assert.Equal(ModelBundle.FileSha256(Captioner.DefaultEncoderPath), card.Files["encoder.safetensors"]);
+        var card = ModelBundle.Save(saved.Folder, saved.Card, SmallBundle.Words, saved.Decoder, DefaultModels.EncoderPath);
+        Assert.Equal(Sha256.OfFile(DefaultModels.EncoderPath), card.Files["encoder.safetensors"]);
         using (var loaded = ModelBundle.Load(saved.Folder))
             Assert.Equal(saved.File("encoder.safetensors"), loaded.EncoderPath);
         File.Delete(saved.File("encoder.safetensors"));
@@ -364,7 +364,7 @@ public sealed class ModelBundleTests
     {
         var card = JsonNode.Parse(File.ReadAllText(bundle.File(Card)))!;
         foreach (string file in new[] { Words, Weights })
-            card["files"]![file] = ModelBundle.FileSha256(bundle.File(file));
+            card["files"]![file] = Sha256.OfFile(bundle.File(file));
         File.WriteAllText(bundle.File(Card), card.ToJsonString());
     }
 

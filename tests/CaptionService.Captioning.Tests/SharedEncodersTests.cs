@@ -14,9 +14,9 @@ public sealed class SharedEncodersTests
         using var other = new SmallBundle("show-and-tell", 2);
         var photo = Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png")));
         var encoders = new SharedEncoders();
-        var first = Captioner.Load(one.Folder, encoders: encoders);
+        var first = CaptionModel.Load(one.Folder, encoders: encoders);
         long before = Tensor.TotalCount;
-        var second = Captioner.Load(other.Folder, encoders: encoders);
+        var second = CaptionModel.Load(other.Folder, encoders: encoders);
         second.WarmUp();
         Assert.True(Tensor.TotalCount < before + 20, $"{Tensor.TotalCount - before} tensors more: a second encoder");
 
@@ -45,12 +45,12 @@ public sealed class SharedEncodersTests
         }
         var photo = Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png")));
         var encoders = new SharedEncoders();
-        using var first = Captioner.Load(one.Folder, encoders: encoders);
-        var second = Captioner.Load(other.Folder, encoders: encoders);
+        using var first = CaptionModel.Load(one.Folder, encoders: encoders);
+        var second = CaptionModel.Load(other.Folder, encoders: encoders);
         second.WarmUp();
         var together = Captioner.Caption([new CaptionJob(photo, new CaptionOptions(), first), new CaptionJob(photo, new CaptionOptions(), second)]);
         Assert.Same(first.Conv5, second.Conv5);         // what a batch is grouped by
-        using var alone = Captioner.Load(other.Folder);
+        using var alone = CaptionModel.Load(other.Folder);
         Assert.Equal(alone.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text, together.Photos[1][0].Text);
 
         string before = first.Caption([photo], [new CaptionOptions()]).Photos[0][0].Text;
@@ -66,7 +66,7 @@ public sealed class SharedEncodersTests
     {
         using var bundle = new SmallBundle(architecture);
         var encoders = new SharedEncoders();
-        using var stays = Captioner.Load(bundle.Folder, encoders: encoders);
+        using var stays = CaptionModel.Load(bundle.Folder, encoders: encoders);
         stays.WarmUp();
         // A tensor that becomes a parameter hands its memory over and stays in the count.
         long before = Tensor.TotalCount;
@@ -75,7 +75,7 @@ public sealed class SharedEncodersTests
         before = Tensor.TotalCount;
         for (int i = 0; i < 5; i++)
         {
-            using var captioner = Captioner.Load(bundle.Folder, encoders: encoders);
+            using var captioner = CaptionModel.Load(bundle.Folder, encoders: encoders);
             captioner.WarmUp();
         }
         Assert.Equal(before + 5 * handedOver, Tensor.TotalCount);

@@ -27,7 +27,7 @@ public sealed class Vgg16Tests(ITestOutputHelper output) : IDisposable
     [InlineData(ScalarType.BFloat16, true, 0.999)]
     public void Places_are_those_of_torchvision(ScalarType type, bool channelsLast, double least)
     {
-        using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, new EncoderPrecision(type, channelsLast));
+        using var encoder = Vgg16.Load(DefaultModels.EncoderPath, CPU, new EncoderPrecision(type, channelsLast));
         var places = encoder.Forward(Vgg16.Pixels([.. s_names.Select(Square)]));
         Assert.Equal(type, places.dtype);
         Assert.Equal([4, 196, 512], places.shape);
@@ -46,7 +46,7 @@ public sealed class Vgg16Tests(ITestOutputHelper output) : IDisposable
     [Fact]
     public void A_photo_alone_has_the_places_it_has_in_a_batch_of_8()
     {
-        using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, EncoderPrecision.Float32);
+        using var encoder = Vgg16.Load(DefaultModels.EncoderPath, CPU, EncoderPrecision.Float32);
         Photo[] eight = [.. s_names.Select(Square), .. new[] { "flower", "rocket", "cat", "coffee" }.Select(Sample)];
         var together = encoder.Forward(Vgg16.Pixels(eight));
         foreach (int i in new[] { 0, 5, 7 })
@@ -61,7 +61,7 @@ public sealed class Vgg16Tests(ITestOutputHelper output) : IDisposable
     {
         var fastest = EncoderPrecision.Fastest(CPU);
         output.WriteLine($"fastest: {fastest}");
-        using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU);
+        using var encoder = Vgg16.Load(DefaultModels.EncoderPath, CPU);
         var places = encoder.Forward(Vgg16.Pixels([Square("cat")]));
         Assert.Equal(encoder.Precision.Type, places.dtype);
         Assert.True(places.isfinite().all().item<bool>());
@@ -71,7 +71,7 @@ public sealed class Vgg16Tests(ITestOutputHelper output) : IDisposable
     [Fact]
     public void A_missing_tensor_and_a_wrong_shape_are_named()
     {
-        var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
+        var weights = Safetensors.Load(DefaultModels.EncoderPath);
         foreach (string name in new[] { "features.0.weight", "features.28.bias" })
         {
             var refused = Refused(weights.Where(w => w.Key != name));
@@ -88,18 +88,18 @@ public sealed class Vgg16Tests(ITestOutputHelper output) : IDisposable
     public void A_refused_file_leaves_no_tensor_behind()
     {
         using (NewDisposeScope())
-            Safetensors.Save(_file, Safetensors.Load(Captioner.DefaultEncoderPath).Where(w => w.Key != "features.28.bias").ToDictionary());
+            Safetensors.Save(_file, Safetensors.Load(DefaultModels.EncoderPath).Where(w => w.Key != "features.28.bias").ToDictionary());
         long before = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
         Assert.Throws<ModelBundleException>(() => Vgg16.Load(_file, CPU, EncoderPrecision.Float32));
         Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
-        Vgg16.Load(Captioner.DefaultEncoderPath, CPU, EncoderPrecision.BFloat16).Dispose();
+        Vgg16.Load(DefaultModels.EncoderPath, CPU, EncoderPrecision.BFloat16).Dispose();
         Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
     }
 
     [Fact]
     public void The_default_weights_have_no_fc7()
     {
-        using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, EncoderPrecision.Float32);
+        using var encoder = Vgg16.Load(DefaultModels.EncoderPath, CPU, EncoderPrecision.Float32);
         Assert.False(encoder.HasFc7);
         var refused = Assert.Throws<InvalidOperationException>(() => encoder.Fc7(zeros(1, 196, 512)));
         Assert.Contains("classifier.0", refused.Message);
@@ -115,7 +115,7 @@ public sealed class Vgg16Tests(ITestOutputHelper output) : IDisposable
         var bias6 = new (int, float)[] { (0, 0.5f), (1, -0.25f), (2, 3) };
         var bias7 = new (int, float)[] { (0, 1), (9, 0.125f), (100, 2), (101, -2) };
 
-        var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
+        var weights = Safetensors.Load(DefaultModels.EncoderPath);
         var weight6 = weights["classifier.0.weight"] = zeros(4096, 25088, float16);
         foreach (var (o, c, y, x, w) in fc6)
             weight6[o, c * 49 + y * 7 + x] = tensor(w, float16);

@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -31,8 +30,8 @@ public sealed class BaseModelTests(SharedFeatures features)
         Assert.Equal(made.Decoder, card.Decoder);
         Assert.Equal("samples@1", card.Training["baseModel"].GetString());
         Assert.Equal(File.ReadAllText(first.File("model/vocabulary.txt")), File.ReadAllText(unbroken.File("model/vocabulary.txt")));
-        Assert.NotEqual(ModelBundle.FileSha256(first.File("model/decoder.safetensors")), ModelBundle.FileSha256(unbroken.File("model/decoder.safetensors")));
-        Assert.Equal(ModelBundle.FileSha256(unbroken.File("model/decoder.safetensors")), ModelBundle.FileSha256(broken.File("model/decoder.safetensors")));
+        Assert.NotEqual(Sha256.OfFile(first.File("model/decoder.safetensors")), Sha256.OfFile(unbroken.File("model/decoder.safetensors")));
+        Assert.Equal(Sha256.OfFile(unbroken.File("model/decoder.safetensors")), Sha256.OfFile(broken.File("model/decoder.safetensors")));
 
         // Epoch 0 is what the model said before.
         var before = unbroken.Events().First(e => e.Type == "epoch");

@@ -1,10 +1,10 @@
 using System.Xml.Linq;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Metrics;
 using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
 using Xunit;
 using static TorchSharp.torch;
@@ -39,7 +39,7 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
         var truth = new List<double>();
         for (int photo = 0; photo < 4000; photo++)
         {
-            Hypothesis[] found = [.. Enumerable.Range(0, 3).Select(_ => Of(random))];
+            RankedHypothesis[] found = [.. Enumerable.Range(0, 3).Select(_ => Of(random))];
             for (int rank = 0; rank < found.Length; rank++)
             {
                 double p = 1 / (1 + Math.Exp(-(-0.5 + 3 * (found[rank].WordLogProbabilities[0] + 1.5) - 0.2 * (found[rank].Words.Length - 8))));
@@ -60,11 +60,11 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
         double best = Reliability.Auroc([.. captions.Zip(truth, (c, p) => new Prediction(c.Photo, p, c.Right))]);
         Assert.Equal(best, calibration.CrossCheck.Auroc, 0.01);
 
-        static Hypothesis Of(Random random)
+        static RankedHypothesis Of(Random random)
         {
             int words = random.Next(4, 13);
             float logP = -1 - random.NextSingle();
-            return new([.. Enumerable.Range(0, words).Select(_ => random.Next(4, 500))], [.. Enumerable.Repeat(logP, words)], words * logP, logP, true, new int[words]);
+            return new(new Hypothesis([.. Enumerable.Range(0, words).Select(_ => random.Next(4, 500))], [.. Enumerable.Repeat(logP, words)], words * logP, logP, true, new int[words]));
         }
     }
 
@@ -130,7 +130,7 @@ public sealed class CalibratorTests(SharedFeatures features, ITestOutputHelper o
             var (calibration, first) = (bundle.Calibration!, names[120..].Count(Calibrator.InFirstHalf));
             output.WriteLine($"{calibration.Fitted.Right:F2} right, ECE {calibration.Check.Ece:F3}, AUROC {calibration.Check.Auroc:F2}");
             Assert.Equal((240, 240 - first, 240), (calibration.Fitted.Photos, calibration.Check.Photos, calibration.CrossCheck.Photos));
-            Assert.Equal(240 * CaptionOptions.DefaultBeamWidth, calibration.Fitted.Captions);
+            Assert.Equal(240 * BeamSearchOptions.DefaultWidth, calibration.Fitted.Captions);
             Assert.Equal(60, calibration.Familiarity.Photos);
             Assert.Equal(Calibration.Meaning, calibration.Definition);
         }

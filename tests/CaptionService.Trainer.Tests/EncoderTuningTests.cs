@@ -1,7 +1,7 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
@@ -28,10 +28,10 @@ public sealed class EncoderTuningTests(SharedFeatures features)
         using var scope = NewDisposeScope();
         using var adapter = EncoderAdapter.Load(job.File("model/adapter.safetensors"));
         Assert.True(adapter.Change(28).abs().max().item<float>() > 0);
-        using var served = Conv5.Load(Captioner.DefaultEncoderPath, adapter, CPU, EncoderPrecision.Float32);
-        using var plain = Conv5.Load(Captioner.DefaultEncoderPath, null, CPU, EncoderPrecision.Float32);
-        using var trunk = new PhotoEncoding(Captioner.DefaultEncoderPath, Pool4: true).Open();
-        using var tuned = new TunedEncoder(Captioner.DefaultEncoderPath, EncoderAdapter.Load(job.File("model/adapter.safetensors")));
+        using var served = Conv5.Load(DefaultModels.EncoderPath, adapter, CPU, EncoderPrecision.Float32);
+        using var plain = Conv5.Load(DefaultModels.EncoderPath, null, CPU, EncoderPrecision.Float32);
+        using var trunk = new PhotoEncoding(DefaultModels.EncoderPath, Pool4: true).Open();
+        using var tuned = new TunedEncoder(DefaultModels.EncoderPath, EncoderAdapter.Load(job.File("model/adapter.safetensors")));
         tuned.Prepare(ScalarType.Float32);
         var pool4 = trunk.See(Vgg16.Pixels([Photo.Decode(File.ReadAllBytes(Path.Combine(JobFolder.Samples, "cat.jpg")))])).to(float32, copy: true);       // where it is float32 already, it came out of inference mode
         Tensor inService = served.Forward(pool4), inTraining = tuned.See(pool4), before = plain.Forward(pool4);
@@ -46,7 +46,7 @@ public sealed class EncoderTuningTests(SharedFeatures features)
     {
         using var scope = NewDisposeScope();
         manual_seed(3);
-        using var tuned = new TunedEncoder(Captioner.DefaultEncoderPath, new EncoderAdapter(2));
+        using var tuned = new TunedEncoder(DefaultModels.EncoderPath, new EncoderAdapter(2));
         tuned.Prepare(ScalarType.Float32);
         using var decoder = CaptionDecoder.Create(new DecoderOptions { Architecture = "top-down", VocabularySize = 20, Embedding = 8, Hidden = 16, Heads = 4 });
         decoder.eval();

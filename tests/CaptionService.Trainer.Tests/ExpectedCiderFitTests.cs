@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
@@ -13,7 +14,7 @@ namespace CaptionService.Trainer.Tests;
 /// <summary>What people can be expected to say is learnt, kept where it ranks better, and the same again.</summary>
 public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHelper output)
 {
-    private static readonly string[] s_colours = ["red", "blue", "green", "black"], s_animals = ["dog", "cat", "bird", "horse"], s_verbs = ["runs", "sits", "sleeps"], s_places = ["in snow", "on grass", "by a fence"];
+    private static readonly string[] s_colours = ["red", "blue", "green", "black"], s_animals = ["dog", "cat", "bird", "horse"], s_verbs = ["runs", "sits", "sleeps"], s_embeddings = ["in snow", "on grass", "by a fence"];
 
     /// <summary>Photos that show an animal of a colour, and captions that also say what is not to be seen.</summary>
     private static (float[][] Photos, string[][] Captions) World(int photos, int seed)
@@ -24,7 +25,7 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
         {
             int colour = random.Next(4), animal = random.Next(4);
             seen[i] = [.. Enumerable.Range(0, 8).Select(f => (f == colour || f == 4 + animal ? 1 : 0) + 0.2f * random.NextSingle())];
-            said[i] = [.. Enumerable.Range(0, 3).Select(_ => $"A {s_colours[colour]} {s_animals[animal]} {s_verbs[random.Next(3)]} {s_places[random.Next(3)]}.")];
+            said[i] = [.. Enumerable.Range(0, 3).Select(_ => $"A {s_colours[colour]} {s_animals[animal]} {s_verbs[random.Next(3)]} {s_embeddings[random.Next(3)]}.")];
         }
         return (seen, said);
     }
@@ -52,7 +53,7 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
         var (fresh, said) = World(200, 2);
         using var source = new Vectors(fresh);
         using var rows = source.Rows([.. Enumerable.Range(0, fresh.Length)]);
-        float[][] places = expected.Places(rows);
+        float[][] embeddings = expected.Embed(ChannelMeans.Of(rows));
         var cider = new Cider<int>(Ids(captions));
         var random = new Random(3);
         int above = 0;
@@ -65,16 +66,16 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
             var others = references.Where(r => !r.SequenceEqual(right)).ToArray();
             if (others.Length == 0)
                 continue;
-            found.Add(expected.Of(places[i], right));
+            found.Add(expected.Of(embeddings[i], right));
             real.Add(cider.PlainScore(right, others) / 10);
-            above += found[^1] > expected.Of(places[i], wrong) || wrong.AsSpan(0, 3).SequenceEqual(right.AsSpan(0, 3)) ? 1 : 0;
+            above += found[^1] > expected.Of(embeddings[i], wrong) || wrong.AsSpan(0, 3).SequenceEqual(right.AsSpan(0, 3)) ? 1 : 0;
         }
         output.WriteLine($"expected {found.Average():F3}, real {real.Average():F3}; right above wrong {above} of {found.Count}");
-        Assert.InRange(found.Average() / real.Average(), 0.6, 1.25);       // verbs and places, which the photos do not show, are half learnt by heart
+        Assert.InRange(found.Average() / real.Average(), 0.6, 1.25);       // verbs and embeddings, which the photos do not show, are half learnt by heart
         Assert.True(above >= 0.95 * found.Count);
 
         using var again = Fit(captions)!;
-        Assert.Equal(places.SelectMany(p => p), again.Places(rows).SelectMany(p => p), (a, b) => Math.Abs(a - b) < 1e-3);
+        Assert.Equal(embeddings.SelectMany(p => p), again.Embed(ChannelMeans.Of(rows)).SelectMany(p => p), (a, b) => Math.Abs(a - b) < 1e-3);
         // Where all photos have the same caption, there is nothing to learn.
         Assert.Null(Fit([.. photos.Select(_ => new[] { "A red dog runs." })]));
     }
@@ -105,7 +106,7 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
             using (var other = again.LoadExpectedCider(CPU)!)
             {
                 Assert.Contains(one.Ranking.Expected, (double[])[5, 10, 20, 50]);
-                var (ones, others) = (one.Places(values), other.Places(values));
+                var (ones, others) = (one.Embed(ChannelMeans.Of(values)), other.Embed(ChannelMeans.Of(values)));
                 int[][] said = [.. s_verbs.Select(verb => bundle.Vocabulary.Encode(Tokenizer.For("en").Tokenize($"A red dog {verb} in snow.")))];
                 for (int i = 0; i < ones.Length; i++)
                     Assert.All(said, caption => Assert.Equal(one.Of(ones[i], caption), other.Of(others[i], caption), 1e-3));

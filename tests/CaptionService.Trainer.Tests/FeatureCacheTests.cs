@@ -1,6 +1,6 @@
-using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 using Xunit;
 using static TorchSharp.torch;
@@ -142,7 +142,7 @@ public sealed class FeatureCacheTests : IDisposable
             AssertEncoded(other.Rows([1]), Pixels(3)[2].unsqueeze(0));
         }
 
-        var weights = Safetensors.Load(Captioner.DefaultEncoderPath);
+        var weights = Safetensors.Load(DefaultModels.EncoderPath);
         weights["features.28.bias"].plus_(ones(1));
         string encoder = Path.Combine(_folder, "other.safetensors");
         Safetensors.Save(encoder, weights);
@@ -157,7 +157,7 @@ public sealed class FeatureCacheTests : IDisposable
     public void What_is_cached_as_pool4_goes_only_through_the_last_block()
     {
         var photos = Samples(2);
-        var encoding = new PhotoEncoding(Captioner.DefaultEncoderPath);
+        var encoding = new PhotoEncoding(DefaultModels.EncoderPath);
         Open([photos[0]], encoding with { Pool4 = true }).Dispose();
         // The second photo is said to have the first one's pool4: what is then seen of it shows where it was taken from.
         string index = Path.Combine(_folder, Assert.Single(Files()) + ".index");
@@ -168,7 +168,7 @@ public sealed class FeatureCacheTests : IDisposable
 
         static Tensor Vgg16Of(Tensor pixels)
         {
-            using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, EncoderPrecision.Float32);
+            using var encoder = Vgg16.Load(DefaultModels.EncoderPath, CPU, EncoderPrecision.Float32);
             return encoder.Forward(pixels);
         }
     }
@@ -193,7 +193,7 @@ public sealed class FeatureCacheTests : IDisposable
     private static Progress Silent { get; } = new(TextWriter.Null, interactive: false);
 
     private FeatureCache Open(CaptionedPhoto[] photos, PhotoView view = PhotoView.Upright, Progress? progress = null, CancellationTokenSource? stop = null) =>
-        FeatureCache.Open(_folder, photos, new PhotoEncoding(Captioner.DefaultEncoderPath), view, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
+        FeatureCache.Open(_folder, photos, new PhotoEncoding(DefaultModels.EncoderPath), view, progress ?? Silent, stop?.Token ?? TestContext.Current.CancellationToken);
 
     private FeatureCache Open(CaptionedPhoto[] photos, PhotoEncoding encoding) =>
         FeatureCache.Open(_folder, photos, encoding, PhotoView.Upright, Silent, TestContext.Current.CancellationToken);
@@ -223,7 +223,7 @@ public sealed class FeatureCacheTests : IDisposable
         double least = double.MaxValue;
         foreach (var precision in new[] { EncoderPrecision.BFloat16, EncoderPrecision.Float32 })
         {
-            using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, CPU, precision);
+            using var encoder = Vgg16.Load(DefaultModels.EncoderPath, CPU, precision);
             var expected = encoder.Forward(pixels).to(ScalarType.Float16).to(ScalarType.Float32);
             least = Math.Min(least, features.to(ScalarType.Float32).sub(expected).norm().item<float>() / expected.norm().item<float>());
         }

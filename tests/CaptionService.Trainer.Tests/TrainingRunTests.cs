@@ -165,9 +165,9 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         Assert.Equal(1, card.Scores["distinct"]);
         Assert.True(card.Scores["bleu4"] > 0.99);
 
-        using var captioner = Captioner.Load(job.File("model"), precision: EncoderPrecision.Float32);
+        using var captioner = CaptionModel.Load(job.File("model"), precision: EncoderPrecision.Float32);
         Photo[] photos = [.. JobFolder.Captions.Keys.Select(n => Photo.Decode(File.ReadAllBytes(job.File(n + ".jpg"))))];
-        var found = captioner.Caption(photos, [.. photos.Select(_ => new CaptionOptions { Count = 3, BeamWidth = 3 })]).Photos;
+        var found = Captioner.Caption([.. photos.Select(photo => new CaptionJob(photo, new CaptionOptions { Count = 3, BeamWidth = 3 }, captioner))]).Photos;
         foreach (var (name, captions) in JobFolder.Captions.Keys.Zip(found))
         {
             output.WriteLine($"  {name}: {string.Join(" | ", captions.Select(c => c.Text))}");
@@ -186,7 +186,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         job.Train();
         var told = job.Events().Where(e => e.Type == "epoch").ToArray();
         Assert.Equal([0, 1], told.Select(e => e.Data.GetProperty("epoch").GetInt32()));
-        Assert.NotEqual(ModelBundle.FileSha256(first.File("model/decoder.safetensors")), ModelBundle.FileSha256(job.File("model/decoder.safetensors")));
+        Assert.NotEqual(Sha256.OfFile(first.File("model/decoder.safetensors")), Sha256.OfFile(job.File("model/decoder.safetensors")));
     }
 
     [Fact]
@@ -203,7 +203,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         alone.Train();
         double[] losses = [.. new[] { pupil, alone }.Select(job => job.Events().Last(e => e.Type == "epoch").Data.GetProperty("negativeLogLikelihood").GetDouble())];
         Assert.NotEqual(losses[0], losses[1]);
-        Assert.NotEqual(ModelBundle.FileSha256(pupil.File("model/decoder.safetensors")), ModelBundle.FileSha256(alone.File("model/decoder.safetensors")));
+        Assert.NotEqual(Sha256.OfFile(pupil.File("model/decoder.safetensors")), Sha256.OfFile(alone.File("model/decoder.safetensors")));
 
         pupil.WriteJob(pupil.Job with { Options = options with { MinWordCount = 2 } });
         Assert.Contains("other words", Assert.Throws<DatasetException>(() => pupil.Train()).Message);
@@ -221,7 +221,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         Assert.Equal(4, card.Training["photos"].GetInt32());
         Assert.Equal(2, card.Training["devPhotos"].GetInt32());
         Assert.Equal(9, card.Training["captions"].GetInt32());
-        Assert.Equal(ModelBundle.FileSha256(Captioner.DefaultEncoderPath), card.EncoderSha256);
+        Assert.Equal(Sha256.OfFile(DefaultModels.EncoderPath), card.EncoderSha256);
     }
 
     [Fact]
@@ -255,7 +255,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
         using var fresh = new JobFolder(features.Folder, job.Job.Options);
         fresh.Train();
         job.Train();
-        Assert.Equal(ModelBundle.FileSha256(fresh.File("model/decoder.safetensors")), ModelBundle.FileSha256(job.File("model/decoder.safetensors")));
+        Assert.Equal(Sha256.OfFile(fresh.File("model/decoder.safetensors")), Sha256.OfFile(job.File("model/decoder.safetensors")));
     }
 
     [Fact]

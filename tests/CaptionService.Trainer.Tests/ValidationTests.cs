@@ -1,5 +1,6 @@
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using Xunit;
@@ -18,7 +19,7 @@ public sealed class ValidationTests
         int[] said = vocabulary.Encode(["eine", "katze"]);
         using var features = new Nothing();
         using var decoder = new Saying(said, vocabulary.Count);
-        var scores = new Validation(photos, features, [], vocabulary, tokenizer).Run(decoder, new BeamSearchOptions { Width = 1 });
+        var scores = new Validation(photos, features, [], vocabulary, tokenizer).Run(decoder, new RankedSearch(new BeamSearchOptions { Width = 1 }, ByRisk: false));
         Assert.All(scores.Captions, caption => Assert.Equal(["eine", "katze"], caption));
         Assert.All(scores.Written, caption => Assert.Equal("Eine Katze.", tokenizer.Detokenize(caption)));
     }

@@ -35,7 +35,7 @@ public sealed class CaptionMetrics
     internal void Captioned(CaptionedBatch batch, int answered)
     {
         _photos.Add(answered);
-        _batchSize.Record(batch.Seen);
+        _batchSize.Record(batch.Encoded);
         _encodeDuration.Record(batch.Encode.TotalSeconds);
         _decodeDuration.Record(batch.Decode.TotalSeconds);
     }

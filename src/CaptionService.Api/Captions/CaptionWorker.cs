@@ -12,7 +12,7 @@ namespace CaptionService.Api.Captions;
 /// <summary>Captions one batch: as many lists as jobs, in their order.</summary>
 public delegate CaptionedBatch CaptionBatch(IReadOnlyList<CaptionJob> jobs);
 
-/// <summary>What stands between the worker and <see cref="Captioner.Caption(IReadOnlyList{CaptionJob})"/>; by default nothing.</summary>
+/// <summary>What stands between the worker and <see cref="Captioner.Caption"/>; by default nothing.</summary>
 public delegate CaptionBatch CaptionBatchWrapper(CaptionBatch caption);
 
 /// <summary>

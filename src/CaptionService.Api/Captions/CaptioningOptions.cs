@@ -1,6 +1,6 @@
 using System.ComponentModel.DataAnnotations;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Api.Captions;
 
@@ -21,7 +21,7 @@ public sealed class CaptioningOptions
 
     /// <summary>A model bundle, or a folder of bundles, one for each language. Default: the models that are shipped with the program.</summary>
     [Required]
-    public string ModelFolder { get; init; } = Captioner.DefaultModels;
+    public string ModelFolder { get; init; } = DefaultModels.Folder;
 
     /// <summary>Most photos in one batch: 1 to 64. More gains little on a CPU and makes each caller of the batch wait longer.</summary>
     [Range(1, 64)]

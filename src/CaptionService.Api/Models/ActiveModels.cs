@@ -1,5 +1,6 @@
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using Microsoft.Extensions.Options;
 
@@ -125,11 +126,11 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
 
     private LoadedModel Load(string folder, ModelCard? card)
     {
-        Captioner captioner = Captioner.Load(folder, encoders: _encoders);
+        CaptionModel captioner = CaptionModel.Load(folder, encoders: _encoders);
         try
         {
             captioner.WarmUp();
-            return new LoadedModel(captioner, card ?? captioner.Model);
+            return new LoadedModel(captioner, card ?? captioner.Card);
         }
         catch
         {

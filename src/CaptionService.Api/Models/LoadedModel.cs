@@ -10,10 +10,10 @@ namespace CaptionService.Api.Models;
 /// </summary>
 public sealed class LoadedModel
 {
-    private readonly Captioner _captioner;
+    private readonly CaptionModel _captioner;
     private int _holders = 1;
 
-    internal LoadedModel(Captioner captioner, ModelCard card)
+    internal LoadedModel(CaptionModel captioner, ModelCard card)
     {
         _captioner = captioner;
         Card = card;

@@ -1,5 +1,5 @@
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
-using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Models;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
 

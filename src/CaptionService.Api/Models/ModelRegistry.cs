@@ -1,4 +1,5 @@
 using CaptionService.Api.Captions;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;

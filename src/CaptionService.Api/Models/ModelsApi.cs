@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
 using CaptionService.Captioning.Confidence;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;

@@ -1,4 +1,5 @@
 using System.Text;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
 

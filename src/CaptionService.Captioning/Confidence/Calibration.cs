@@ -1,8 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
-using CaptionService.Captioning.Search;
+using CaptionService.Captioning.Ranking;
 
 namespace CaptionService.Captioning.Confidence;
 
@@ -45,7 +46,7 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
     /// <summary>Confidence of each hypothesis of a photo, 0..1 to four decimals.</summary>
     /// <param name="found">All hypotheses of its search, best first.</param>
     /// <param name="familiarity">The photo's <see cref="Familiarity.Factor"/>.</param>
-    public double[] Confidences(IReadOnlyList<Hypothesis> found, double familiarity)
+    public double[] Confidences(IReadOnlyList<RankedHypothesis> found, double familiarity)
     {
         var result = new double[found.Count];
         for (int rank = 0; rank < result.Length; rank++)

@@ -1,4 +1,6 @@
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
 
 namespace CaptionService.Captioning.Confidence;
@@ -7,7 +9,7 @@ namespace CaptionService.Captioning.Confidence;
 /// <param name="Name">Its name in <c>calibration.json</c>.</param>
 /// <param name="Meaning">What it is, for people.</param>
 /// <param name="Of">Its value for the hypothesis of a rank (from 0) among all that were found for the photo.</param>
-public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnlyList<Hypothesis>, int, double> Of)
+public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnlyList<RankedHypothesis>, int, double> Of)
 {
     /// <summary>All there is.</summary>
     public static IReadOnlyList<CaptionEvidence> All { get; } =

@@ -43,12 +43,11 @@ public sealed record Familiarity(int Photos, IReadOnlyList<double> Means, IReadO
     }
 
     /// <summary>What photos are compared by.</summary>
-    /// <param name="features">(N, places, F) or (N, F), of any type, on any device.</param>
+    /// <param name="means">(N, F) float32, the photos' <see cref="Encoders.ChannelMeans"/>, on any device.</param>
     /// <returns>For each of N photos F logarithms.</returns>
-    public static double[][] LogMeans(Tensor features)
+    public static double[][] LogMeans(Tensor means)
     {
         using var scope = NewDisposeScope();
-        var means = features.dim() == 3 ? features.mean([1], type: ScalarType.Float32) : features.to(ScalarType.Float32);
         return [.. means.cpu().contiguous().data<float>().ToArray().Chunk((int)means.shape[1]).Select(photo => Array.ConvertAll(photo, value => Math.Log(Math.Max(0, value) + Silent)))];
     }
 

@@ -1,4 +1,4 @@
-using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using TorchSharp;

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using CaptionService.Captioning.Models;
+using CaptionService.Captioning.Files;
 
 namespace CaptionService.Captioning.Decoders;
 

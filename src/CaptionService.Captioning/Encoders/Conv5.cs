@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 

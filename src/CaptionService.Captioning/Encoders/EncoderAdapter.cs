@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -53,7 +52,7 @@ public sealed class EncoderAdapter : nn.Module
             parameter.DetachFromDisposeScope();
         try
         {
-            ModelBundle.Fill(adapter, weights, Path.GetFileName(path), "an encoder adapter");
+            StateDict.Fill(adapter, weights, Path.GetFileName(path), "an encoder adapter");
         }
         catch
         {

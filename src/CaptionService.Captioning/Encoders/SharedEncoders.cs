@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
@@ -22,7 +21,7 @@ public sealed class SharedEncoders
             if (_hashed.TryGetValue(path, out var known) && known.Version == version)
                 return known.Sha256;
         }
-        string sha256 = ModelBundle.FileSha256(path);
+        string sha256 = Sha256.OfFile(path);
         lock (_gate)
             _hashed[path] = (version, sha256);
         return sha256;
@@ -38,7 +37,7 @@ public sealed class SharedEncoders
     /// <exception cref="SafetensorsException">The adapter's file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A name or shape in it does not fit.</exception>
     internal Share<Conv5> TakeBlock(string path, string sha256, string adapterPath, Device device, EncoderPrecision precision) =>
-        _blocks.Take((sha256, ModelBundle.FileSha256(adapterPath), precision), () =>
+        _blocks.Take((sha256, Sha256.OfFile(adapterPath), precision), () =>
         {
             using var adapter = EncoderAdapter.Load(adapterPath);
             return Conv5.Load(path, adapter, device, precision);

@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;

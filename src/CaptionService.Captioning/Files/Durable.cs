@@ -2,9 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace CaptionService.Captioning.Files;
 
-/// <summary>What was written stays after a power cut: fsync of files and, where the system has it, of folders.</summary>
-internal static partial class Durable
+/// <summary>Files that are whole or not there, and that stay after a power cut: fsync of files and, where the system has it, of folders.</summary>
+public static partial class Durable
 {
+    /// <summary>Waits until a file's bytes, or a folder's entries, are on the disk.</summary>
     public static void Sync(string path)
     {
         if (Directory.Exists(path))
@@ -22,6 +23,29 @@ internal static partial class Durable
         using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite);
         stream.Flush(flushToDisk: true);
     }
+
+    /// <summary>Writes a file whole or not at all: to a temporary file beside it, which then takes its name in one step. An older file stays until then.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="write">Writes the temporary file at the path it is given.</param>
+    /// <param name="temporary">Path of the temporary file; null: the file's with an ending that no other has.</param>
+    public static void Replace(string path, Action<string> write, string? temporary = null)
+    {
+        temporary ??= $"{path}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            write(temporary);
+            Sync(temporary);
+            File.Move(temporary, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(temporary);     // there only where the disk was full or the move failed
+        }
+        Sync(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>Writes some bytes as a whole file (<see cref="Replace(string, Action{string}, string?)"/>).</summary>
+    public static void Replace(string path, byte[] bytes) => Replace(path, temporary => File.WriteAllBytes(temporary, bytes));
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;

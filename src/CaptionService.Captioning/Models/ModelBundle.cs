@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CaptionService.Captioning.Confidence;
@@ -10,9 +9,6 @@ using CaptionService.Captioning.Ranking;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Models;
-
-/// <summary>A model folder that cannot be used; the message says which file is wrong, and how.</summary>
-public sealed class ModelBundleException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>
 /// A model on disk: a folder of <c>model.json</c>, <c>vocabulary.txt</c>, <c>decoder.safetensors</c> and, where the encoder was
@@ -132,7 +128,7 @@ public sealed class ModelBundle : IDisposable
             string inside = Path.Combine(folder, file);
             if (!File.Exists(inside))
                 throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
-            string found = FileSha256(inside);
+            string found = Sha256.OfFile(inside);
             if (!string.Equals(found, expected, StringComparison.OrdinalIgnoreCase))
                 throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
         }
@@ -173,7 +169,7 @@ public sealed class ModelBundle : IDisposable
         if (card.Uncalibrated is { Length: > 1000 })
             throw new ModelBundleException($"{CardFile} gives a reason of more than 1,000 characters for being uncalibrated.");
         card.Decoder.Check();
-        return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
+        return card with { Digest = Sha256.Of(json) };
     }
 
     /// <summary>Puts a checked bundle in its place in one step, made durable before.</summary>
@@ -204,19 +200,12 @@ public sealed class ModelBundle : IDisposable
         return Replace(folder, card with { Decoder = decoder.Options }, temporary =>
         {
             vocabulary.Save(Path.Combine(temporary, VocabularyFile));
-            SaveWeights(decoder, Path.Combine(temporary, DecoderFile));
+            StateDict.Save(decoder, Path.Combine(temporary, DecoderFile));
             if (encoderPath is not null)
                 File.Copy(encoderPath, Path.Combine(temporary, EncoderFile));
             if (adapter is not null)
-                SaveWeights(adapter, Path.Combine(temporary, AdapterFile));
+                StateDict.Save(adapter, Path.Combine(temporary, AdapterFile));
         });
-    }
-
-    private static void SaveWeights(nn.Module module, string path)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        Safetensors.Save(path, module.state_dict().ToDictionary(p => p.Key, p => p.Value.cpu().to(ScalarType.Float16)), new Dictionary<string, string> { ["format"] = "pt" });
     }
 
     /// <summary>Saves a bundle again with what is fitted to its captions: what people are expected to say, and a calibration or the reason why it has none; every other file stays byte for byte.</summary>
@@ -253,7 +242,7 @@ public sealed class ModelBundle : IDisposable
             foreach (string file in bundle.Card.Files.Keys.Where(file => file is not (CalibrationFile or ExpectedCiderFile or DecoderFile)))
                 File.Copy(Path.Combine(from, file), Path.Combine(temporary, file));
             using var scope = NewDisposeScope();
-            Safetensors.Save(Path.Combine(temporary, DecoderFile), Int8Weights.Narrow(bundle.Decoder.state_dict()), new Dictionary<string, string> { ["format"] = "pt" });
+            Safetensors.Save(Path.Combine(temporary, DecoderFile), Int8Weights.Narrow(bundle.Decoder.state_dict()), StateDict.Metadata);
         });
     }
 
@@ -267,7 +256,7 @@ public sealed class ModelBundle : IDisposable
             write(temporary);
             card = card with
             {
-                Files = Directory.GetFiles(temporary).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f)!, FileSha256),
+                Files = Directory.GetFiles(temporary).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f)!, Sha256.OfFile),
             };
             byte[] json = JsonSerializer.SerializeToUtf8Bytes(card, s_json);
             File.WriteAllBytes(Path.Combine(temporary, CardFile), json);
@@ -282,7 +271,7 @@ public sealed class ModelBundle : IDisposable
             Durable.Sync(Path.GetDirectoryName(folder)!);
             if (old is not null)
                 Directory.Delete(old, recursive: true);
-            return card with { Digest = Convert.ToHexStringLower(SHA256.HashData(json)) };
+            return card with { Digest = Sha256.Of(json) };
         }
         finally
         {
@@ -296,36 +285,7 @@ public sealed class ModelBundle : IDisposable
     public static void LoadWeights(CaptionDecoder decoder, string path)
     {
         using var scope = NewDisposeScope();
-        Fill(decoder, Int8Weights.Widen(Safetensors.Load(path)), Path.GetFileName(path), $"a {decoder.Options.Architecture} decoder");
-    }
-
-    /// <summary>Copies weights into a module, which must have exactly these names and shapes.</summary>
-    /// <param name="module">What they are for.</param>
-    /// <param name="weights">By name.</param>
-    /// <param name="file">Where they come from, for messages.</param>
-    /// <param name="what">What the module is, for messages.</param>
-    /// <exception cref="ModelBundleException">A name or shape does not fit.</exception>
-    public static void Fill(nn.Module module, IReadOnlyDictionary<string, Tensor> weights, string file, string what)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        var state = module.state_dict();
-        string[] difference = [.. state.Keys.Except(weights.Keys).Select(k => k + " is missing"), .. weights.Keys.Except(state.Keys).Select(k => k + " is unknown")];
-        if (difference.Length > 0)
-            throw new ModelBundleException($"{file} does not fit {what}: {string.Join(", ", difference)}.");
-        foreach (var (name, parameter) in state)
-        {
-            if (!parameter.shape.AsSpan().SequenceEqual(weights[name].shape))
-                throw new ModelBundleException($"'{name}' in {file} has shape [{string.Join(", ", weights[name].shape)}], expected [{string.Join(", ", parameter.shape)}].");
-            parameter.copy_(weights[name]);
-        }
-    }
-
-    /// <summary>SHA-256 of a file in lower-case hexadecimal.</summary>
-    public static string FileSha256(string path)
-    {
-        using var stream = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
+        StateDict.Fill(decoder, Int8Weights.Widen(Safetensors.Load(path)), Path.GetFileName(path), $"a {decoder.Options.Architecture} decoder");
     }
 
     private static Vocabulary LoadVocabulary(string path)

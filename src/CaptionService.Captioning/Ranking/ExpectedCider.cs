@@ -12,24 +12,24 @@ namespace CaptionService.Captioning.Ranking;
 /// The CIDEr that a caption of a photo can expect of people's captions of it, which nobody has written: <c>expected-cider.safetensors</c> of a bundle.
 /// Captions lie in a latent semantic space of their n-grams' tf-idf vectors (LSA, Deerwester et al. 1990), each where the sum over its
 /// n-grams puts it; a small network says where people's captions of a photo would lie, from the mean activations of the encoder's channels.
-/// The product of the two places is the mean over n = 1 to 4 of the cosine that CIDEr is made of.
+/// The product of the two embeddings is the mean over n = 1 to 4 of the cosine that CIDEr is made of.
 /// </summary>
 /// <remarks>
 /// Captions were ranked so with those of the most similar photos (Devlin et al. 2015, arXiv:1505.04467) and with a network that compares
 /// photo and caption (DMSM, Fang et al. 2015, arXiv:1411.4952). The decoder asks which word comes next; this asks whether the sentence as a
-/// whole is about the photo, and its pairs of words already lead the search there. It holds no photo and no caption. For one thread at a time.
+/// whole is about the photo, and its pairs of words already guide the search there. It holds no photo and no caption. For one thread at a time.
 /// </remarks>
 public sealed class ExpectedCider : IDisposable
 {
     /// <summary>The tensors of the file: a photo's channels are compared by <c>channels.mean</c> and <c>channels.std</c> (F), the network is <c>hidden</c> (H, F) and <c>output</c>
-    /// (R, H) with their biases; <c>ngrams</c> (G, 4) int32 are ids of words, -1 past the length, with their <c>idf</c> (G), and lie at <c>vectors</c> (G, R) int8 times
+    /// (R, H) with their biases; <c>ngrams</c> (G, 4) int32 are ids of words, -1 past the length, with their <c>idf</c> (G), and are embedded at <c>vectors</c> (G, R) int8 times
     /// <c>scales</c> (G); <c>unlisted_idf</c> (1) stands for that of all others; <c>ranking</c> (2), which older files lack, are the <see cref="RankingWeights"/>.</summary>
     private static readonly string[] s_names = ["channels.mean", "channels.std", "hidden.weight", "hidden.bias", "output.weight", "output.bias", "ngrams", "idf", "vectors", "scales", "unlisted_idf", Weights];
 
     private const string Weights = "ranking";
 
-    // Chosen on the development splits of three languages: how much pairs of words lead the search, and what a pair costs, as a share of the square of its idf.
-    private const double Lead = 2.5, Surprise = 0.006;
+    // Chosen on the development splits of three languages: how much pairs of words guide the search, and what a pair costs, as a share of the square of its idf.
+    private const double Guidance = 2.5, PairPenalty = 0.006;
 
     private readonly IReadOnlyDictionary<string, Tensor> _stored;
     private readonly Dictionary<string, Tensor> _network;       // float32, on the device
@@ -119,58 +119,57 @@ public sealed class ExpectedCider : IDisposable
 
     private static ModelBundleException Refused(string why) => new($"{ModelBundle.ExpectedCiderFile} does not fit: {why}.");
 
-    /// <summary>What photos are compared by: the roots of their channels' mean activations.</summary>
-    /// <param name="features">(N, places, F) or (N, F), not negative, of any type.</param>
+    /// <summary>The roots of photos' mean activations: what the network reads.</summary>
+    /// <param name="means">(N, F) float32, the photos' <see cref="Encoders.ChannelMeans"/>; not negative.</param>
     /// <returns>(N, F) float32, on the same device.</returns>
-    internal static Tensor Channels(Tensor features)
+    internal static Tensor Channels(Tensor means)
     {
         using var scope = NewDisposeScope();
-        var means = features.dim() == 3 ? features.mean([1], type: ScalarType.Float32) : features.to(ScalarType.Float32);
         return means.relu().sqrt().MoveToOuterDisposeScope();
     }
 
-    /// <summary>Of <see cref="Channels"/>, what the network sees: in deviations from the mean of training photos, of the same length for every photo.</summary>
+    /// <summary><see cref="Channels"/> in deviations from the mean of training photos, scaled to one length for every photo.</summary>
     internal static Tensor Standard(Tensor channels, Tensor mean, Tensor std)
     {
         using var scope = NewDisposeScope();
         return nn.functional.normalize(channels.sub(mean).div(std)).times(Math.Sqrt(channels.shape[1])).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Where people's captions of photos are expected.</summary>
-    /// <param name="features">What the decoder sees of N photos: (N, places, F) or (N, F), of any type, on any device.</param>
-    /// <returns>N places.</returns>
-    public float[][] Places(Tensor features)
+    /// <summary>The embeddings that people's captions of photos are expected at.</summary>
+    /// <param name="means">(N, F) float32, the photos' <see cref="Encoders.ChannelMeans"/>, on any device.</param>
+    /// <returns>N embeddings.</returns>
+    public float[][] Embed(Tensor means)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var seen = Standard(Channels(features.to(_network["channels.mean"].device)), _network["channels.mean"], _network["channels.std"]);
-        var hidden = nn.functional.gelu(nn.functional.linear(seen, _network["hidden.weight"], _network["hidden.bias"]));
+        var standard = Standard(Channels(means.to(_network["channels.mean"].device)), _network["channels.mean"], _network["channels.std"]);
+        var hidden = nn.functional.gelu(nn.functional.linear(standard, _network["hidden.weight"], _network["hidden.bias"]));
         return [.. nn.functional.linear(hidden, _network["output.weight"], _network["output.bias"]).cpu().contiguous().data<float>().ToArray().Chunk(_rank)];
     }
 
     /// <summary>What captions of photos can expect, for a search of them.</summary>
-    /// <param name="features">As of <see cref="Places"/>; seen at once and not kept.</param>
-    public Expectation Search(Tensor features)
+    /// <param name="means">(N, F) float32, the photos' <see cref="Encoders.ChannelMeans"/>; not kept.</param>
+    public Expectation Expect(Tensor means)
     {
-        float[][] places = Places(features);
+        float[][] embeddings = Embed(means);
         var known = new Dictionary<(int, int), IReadOnlyDictionary<int, float>>();
-        float cost = (float)(Lead * Surprise * _unlisted * _unlisted);
-        return new Expectation((photo, words) => Of(places[photo], words), Pairs, cost, Ranking);
+        float penalty = (float)(Guidance * PairPenalty * _unlisted * _unlisted);
+        return new Expectation(new Guide(Bonuses, penalty), (photo, words) => Of(embeddings[photo], words), Ranking);
 
         // Each pair's part of the product that CIDEr is, less what it adds to the caption's length there.
-        IReadOnlyDictionary<int, float> Pairs(int photo, int first)
+        IReadOnlyDictionary<int, float> Bonuses(int photo, int first)
         {
             if (!known.TryGetValue((photo, first), out var pairs))
                 known[(photo, first)] = pairs = _pairs.GetValueOrDefault(first, []).ToDictionary(pair => pair.Word, pair =>
-                    cost + (float)(Lead * _idf[pair.Row] * (Product(places[photo], pair.Row) - Surprise * _idf[pair.Row])));
+                    penalty + (float)(Guidance * _idf[pair.Row] * (Product(embeddings[photo], pair.Row) - PairPenalty * _idf[pair.Row])));
             return pairs;
         }
     }
 
     /// <summary>What a caption can expect: CIDEr divided by 10, without its clipping and its penalty for length; at most about 1.</summary>
-    /// <param name="place">The photo's, of <see cref="Places"/>.</param>
+    /// <param name="embedding">The photo's (<see cref="Embed"/>).</param>
     /// <param name="words">The caption, as ids.</param>
-    public double Of(float[] place, IReadOnlyList<int> words)
+    public double Of(float[] embedding, IReadOnlyList<int> words)
     {
         Span<double> products = stackalloc double[Ngram<int>.MaxLength], squares = stackalloc double[Ngram<int>.MaxLength];
         foreach (var (ngram, count) in Ngrams.Count(words))
@@ -180,7 +179,7 @@ public sealed class ExpectedCider : IDisposable
             squares[ngram.Length - 1] += weight * weight;
             if (!listed)
                 continue;
-            products[ngram.Length - 1] += weight * Product(place, row);
+            products[ngram.Length - 1] += weight * Product(embedding, row);
         }
         double total = 0;
         for (int n = 0; n < products.Length; n++)
@@ -188,11 +187,11 @@ public sealed class ExpectedCider : IDisposable
         return total / products.Length;
     }
 
-    private float Product(float[] place, int row)
+    private float Product(float[] embedding, int row)
     {
         float sum = 0;
         for (int r = 0, at = row * _rank; r < _rank; r++)
-            sum += place[r] * _vectors[at + r];
+            sum += embedding[r] * _vectors[at + r];
         return sum * _scales[row];
     }
 
@@ -200,7 +199,7 @@ public sealed class ExpectedCider : IDisposable
     internal void Save(string path)
     {
         using var ranking = tensor(new[] { (float)Ranking.Expected, (float)Ranking.WordCost });
-        Safetensors.Save(path, new Dictionary<string, Tensor>(_stored) { [Weights] = ranking }, new Dictionary<string, string> { ["format"] = "pt" });
+        Safetensors.Save(path, new Dictionary<string, Tensor>(_stored) { [Weights] = ranking }, StateDict.Metadata);
     }
 
     /// <inheritdoc/>

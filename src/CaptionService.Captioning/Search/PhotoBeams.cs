@@ -11,7 +11,7 @@ internal sealed class PhotoBeams
         public readonly Node? Previous = previous;
         public readonly int Word = word;
         public readonly int Length = previous is null ? 0 : previous.Length + 1;
-        public readonly float Total = total;                            // what beams are compared by: log p and what favours it
+        public readonly float Total = total;                            // what beams are compared by: log p and bonuses
         public readonly double LogProbability = logProbability;
         public readonly int Row = row;
         public readonly int ParentBeam = parentBeam;
@@ -50,8 +50,8 @@ internal sealed class PhotoBeams
     private readonly Group[] groups;
     private readonly int size, keep;                    // of each group: beams, ended hypotheses
     private readonly int[] history;
-    private readonly Func<int, IReadOnlyDictionary<int, float>>? pairs;
-    private readonly float pairCost;
+    private readonly Func<int, IReadOnlyDictionary<int, float>>? bonusesAfter;
+    private readonly float pairPenalty;
     private readonly List<int> taken = [];              // words of the groups before, at this step
     private double[] ranked = [];                       // three arrays for the order in which a later group takes its candidates
 
@@ -59,16 +59,16 @@ internal sealed class PhotoBeams
     /// <param name="neverLast">Of the options.</param>
     /// <param name="joins">Of the options.</param>
     /// <param name="repeatable">Of the options.</param>
-    /// <param name="pairs">Which words are favoured after a word; null: none.</param>
-    /// <param name="pairCost">What every pair costs.</param>
-    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, HashSet<int> repeatable, Func<int, IReadOnlyDictionary<int, float>>? pairs, float pairCost)
+    /// <param name="bonusesAfter">The bonuses of the words after a word; null: nothing guides the search.</param>
+    /// <param name="pairPenalty">What every pair costs.</param>
+    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, HashSet<int> repeatable, Func<int, IReadOnlyDictionary<int, float>>? bonusesAfter, float pairPenalty)
     {
         this.options = options;
         this.neverLast = neverLast;
         this.joins = joins;
         this.repeatable = repeatable;
-        this.pairs = pairs;
-        this.pairCost = pairCost;
+        this.bonusesAfter = bonusesAfter;
+        this.pairPenalty = pairPenalty;
         history = new int[options.MaxLength];
         size = options.Width / options.Groups;
         keep = Math.Min(size, options.Count);
@@ -117,7 +117,7 @@ internal sealed class PhotoBeams
             int beam = (int)indexes[rank] / vocabulary, word = (int)indexes[rank] % vocabulary;
             Node node = group.Alive[beam];
             if (word != Vocabulary.End)
-                group.Next[kept++] = new Node(node, word, (float)scores[rank], node.LogProbability + scores[rank] - node.Total - Favour(node, word), row + first + beam, first + beam);
+                group.Next[kept++] = new Node(node, word, (float)scores[rank], node.LogProbability + scores[rank] - node.Total - Bonus(node, word), row + first + beam, first + beam);
             else if (rank < size && !Found(node, number))
                 End(group, node, scores[rank]);
         }
@@ -152,10 +152,10 @@ internal sealed class PhotoBeams
     }
 
     /// <summary>What a word after a beam adds to its total beside its log p.</summary>
-    private double Favour(Node node, int word) => pairs is null || node.Length == 0 ? 0 : pairs(node.Word).GetValueOrDefault(word) - pairCost;
+    private double Bonus(Node node, int word) => bonusesAfter is null || node.Length == 0 ? 0 : bonusesAfter(node.Word).GetValueOrDefault(word) - pairPenalty;
 
-    /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow or are favoured.</summary>
-    public void Fill(int offset, long[] words, long[] parents, float[] totals, int vocabulary, List<long> blocked, List<(long Column, float Value)> favoured)
+    /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow or earn a bonus.</summary>
+    public void Fill(int offset, long[] words, long[] parents, float[] totals, int vocabulary, List<long> blocked, List<(long Column, float Value)> bonuses)
     {
         foreach (Group group in groups)
         {
@@ -170,12 +170,12 @@ internal sealed class PhotoBeams
                 if (!living)
                     continue;
                 long first = (long)offset * vocabulary;
-                if (pairs is not null)
+                if (bonusesAfter is not null)
                 {
-                    totals[offset] -= pairCost;
-                    favoured.Add((first + Vocabulary.End, pairCost));           // an end makes no pair
-                    foreach (var (word, favour) in pairs(node.Word))
-                        favoured.Add((first + word, favour));
+                    totals[offset] -= pairPenalty;
+                    bonuses.Add((first + Vocabulary.End, pairPenalty));           // an end makes no pair
+                    foreach (var (word, bonus) in bonusesAfter(node.Word))
+                        bonuses.Add((first + word, bonus));
                 }
                 if (options.NoWordTwice && node.Length > 0)
                     blocked.Add(first + node.Word);

@@ -1,9 +1,9 @@
 using System.Diagnostics;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -44,7 +44,7 @@ internal static class TrainingEstimate
     private static double EncoderRate(string folder, List<string> train)
     {
         var photos = Enumerable.Range(0, Photos).Select(i => Photo.Decode(File.ReadAllBytes(Path.Combine(folder, DatasetFolder.Photos, train[i % train.Count])))).ToArray();
-        using var encoder = Vgg16.Load(Captioner.DefaultEncoderPath, TorchRuntime.Device);
+        using var encoder = Vgg16.Load(DefaultModels.EncoderPath, TorchRuntime.Device);
         using var scope = NewDisposeScope();
         using var pixels = Vgg16.Pixels(photos);
         _ = encoder.Forward(pixels).cpu();

@@ -6,6 +6,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Tests;
 using Microsoft.Extensions.DependencyInjection;
@@ -113,7 +114,7 @@ public abstract class ModelsTests(ModelService service)
         int copy = (int)again.Body["version"]!;
         foreach (string file in Directory.GetFiles(service.FolderOf("small", version)))
         {
-            Assert.Equal(ModelBundle.FileSha256(file), ModelBundle.FileSha256(Path.Combine(service.FolderOf("small", copy), Path.GetFileName(file))));
+            Assert.Equal(Sha256.OfFile(file), Sha256.OfFile(Path.Combine(service.FolderOf("small", copy), Path.GetFileName(file))));
         }
         using var form = new MultipartFormDataContent { { new ByteArrayContent(zip), "bundle", "small.zip" } };
         Assert.Equal(copy + 1, (int)(await Answer.To(service.Client, "/models", form)).Body["version"]!);
@@ -183,8 +184,8 @@ public abstract class ModelsTests(ModelService service)
 
         using HttpResponseMessage zip = await service.Client.GetAsync($"/models/small/versions/{version}/download", Service.Cancellation);
         Assert.Equal(201, (await service.Upload(await zip.Content.ReadAsByteArrayAsync(Service.Cancellation))).Status);
-        Assert.Equal(ModelBundle.FileSha256(Path.Combine(service.FolderOf("small", version), ModelBundle.CalibrationFile)),
-            ModelBundle.FileSha256(Path.Combine(service.FolderOf("small", version + 1), ModelBundle.CalibrationFile)));
+        Assert.Equal(Sha256.OfFile(Path.Combine(service.FolderOf("small", version), ModelBundle.CalibrationFile)),
+            Sha256.OfFile(Path.Combine(service.FolderOf("small", version + 1), ModelBundle.CalibrationFile)));
 
         var (plain, _) = await service.Add(15);
         answer = await service.Caption($"?model=small@{plain}");
@@ -384,7 +385,7 @@ public abstract class ModelsTests(ModelService service)
         string calibration = File.ReadAllText(file);
         Assert.Contains(from, calibration, StringComparison.Ordinal);
         File.WriteAllText(file, calibration.Replace(from, to, StringComparison.Ordinal));
-        File.WriteAllText(card, File.ReadAllText(card).Replace(digest, ModelBundle.FileSha256(file), StringComparison.Ordinal));
+        File.WriteAllText(card, File.ReadAllText(card).Replace(digest, Sha256.OfFile(file), StringComparison.Ordinal));
         return ModelService.Zip(Directory.GetFiles(bundle.Folder).Select(path => (Path.GetFileName(path), File.ReadAllBytes(path))));
     }
 

@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
 using CaptionService.Api.Tests.Models;
-using CaptionService.Captioning;
+using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
@@ -14,7 +14,7 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
     [MemberData(nameof(Databases.Kinds), MemberType = typeof(Databases))]
     public async Task A_better_model_is_put_into_service_and_its_job_keeps_its_server_while_it_is_compared(string kind)
     {
-        await using var service = new TrainingService(new(await databases.Fresh(kind)) { [ShippedSmall.Setting] = Captioner.DefaultModelFolder, ["Training:Lease"] = s_lease.ToString() }, features, output);
+        await using var service = new TrainingService(new(await databases.Fresh(kind)) { [ShippedSmall.Setting] = DefaultModels.EnglishFolder, ["Training:Lease"] = s_lease.ToString() }, features, output);
         await service.Start();
         string job = await service.StartJob(await service.AddDataset(byHeart: true), Job(epochs: 80, learningRate: 0.01));
         await service.Further(job, attempt: 1);
@@ -41,7 +41,7 @@ public sealed class GateTests(Databases databases, SharedFeatures features, ITes
     [Fact]
     public async Task A_model_that_is_not_better_stays_out_and_a_cancel_ends_the_comparison()
     {
-        await using var service = new TrainingService(new() { [ShippedSmall.Setting] = Captioner.DefaultModelFolder }, features, output);
+        await using var service = new TrainingService(new() { [ShippedSmall.Setting] = DefaultModels.EnglishFolder }, features, output);
         await service.Start();
         string job = await service.StartJob(await service.AddDataset(byHeart: true), Job(epochs: 60, learningRate: 0.000001));
         await service.Further(job, attempt: 1);

@@ -1,9 +1,9 @@
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using CaptionService.Captioning;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
+using CaptionService.Captioning.Models;
 using TorchSharp;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
@@ -14,7 +14,7 @@ public sealed class PresetsTests(SharedFeatures shared, ITestOutputHelper output
     [Fact]
     public async Task Quick_tutorial_and_a_job_out_of_time_end_with_models_that_caption()
     {
-        await using var service = new TrainingService(new() { [ShippedSmall.Setting] = Captioner.DefaultModelFolder }, shared, output);
+        await using var service = new TrainingService(new() { [ShippedSmall.Setting] = DefaultModels.EnglishFolder }, shared, output);
         await service.Start();
         while (!(await service.Client.GetAsync("/health/ready", Service.Cancellation)).IsSuccessStatusCode)
         {

@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Search;
 
 namespace CaptionService.Captioning.Ranking;
 
@@ -16,7 +15,7 @@ namespace CaptionService.Captioning.Ranking;
 /// the model is sure of what to say, as of the few photos it knows by heart; there its own order stays, since most others are blends of what it knows.
 /// The three constants were chosen on the development splits of three languages.
 /// </remarks>
-internal static class Consensus
+internal static class MinimumBayesRisk
 {
     private const double Sharpness = 0.5, Own = 0.3, Sure = -0.4;
 
@@ -24,9 +23,9 @@ internal static class Consensus
     /// <param name="found">All hypotheses of a photo.</param>
     /// <param name="count">How many to return.</param>
     /// <param name="weights">What else counts.</param>
-    public static List<Hypothesis> Rank(List<Hypothesis> found, int count, RankingWeights weights = default)
+    public static List<RankedHypothesis> Rank(IReadOnlyList<RankedHypothesis> found, int count, RankingWeights weights = default)
     {
-        var ngrams = found.ConvertAll(hypothesis => Ngrams.Count(hypothesis.Words));
+        Dictionary<Ngram<int>, int>[] ngrams = [.. found.Select(hypothesis => Ngrams.Count(hypothesis.Words))];
         double best = found.Count == 0 ? 0 : found.Max(hypothesis => hypothesis.LogProbability);
         double[] votes = [.. found.Select(hypothesis => Math.Exp(Sharpness * (hypothesis.LogProbability - best)))];
         return Order([.. found.Select((hypothesis, a) =>
@@ -43,8 +42,8 @@ internal static class Consensus
         })], weights).GetRange(0, Math.Min(count, found.Count));
     }
 
-    /// <summary>The same hypotheses, which have their agreement already, as other weights order them.</summary>
-    public static List<Hypothesis> Order(IReadOnlyList<Hypothesis> found, RankingWeights weights)
+    /// <summary>Orders hypotheses that have their agreement already by other weights.</summary>
+    public static List<RankedHypothesis> Order(IReadOnlyList<RankedHypothesis> found, RankingWeights weights)
     {
         bool sure = weights.Expected == 0 && found.Any(hypothesis => hypothesis.LogProbability / (hypothesis.Words.Length + 1) >= Sure);
         return [.. found.OrderByDescending(hypothesis => hypothesis.Ended).ThenByDescending(hypothesis =>
