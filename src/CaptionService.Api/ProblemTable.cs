@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Encoders;
+using CaptionService.Captioning.Models;
 
 namespace CaptionService.Api;
 
@@ -59,7 +60,7 @@ public static class ProblemTable
     internal static readonly ProblemKind ModelActive = new("model_active", 409, "The model is in service", "Activate another version first, or roll back.");
     internal static readonly ProblemKind ModelReadOnly = new("model_read_only", 409, "The model comes with the product and stays", "Activate another one; this one costs nothing then.");
     internal static readonly ProblemKind NoEarlierModel = new("no_earlier_model", 409, "There is nothing to go back to", "GET /models tells which are active; activate a version by name.");
-    internal static readonly ProblemKind ModelRefused = new("model_refused", 422, "The model bundle cannot be used", "Send a zip of model.json, vocabulary.txt, decoder.safetensors and, where they are there, encoder.safetensors, adapter.safetensors and calibration.json, as the trainer wrote them.");
+    internal static readonly ProblemKind ModelRefused = new("model_refused", 422, "The model bundle cannot be used", $"Send a zip of {BundleFiles.List(BundleFiles.All)}, as the trainer wrote them.");
     // Data sets
     internal static readonly ProblemKind NoArchive = new("no_archive", 400, "The request brings no data set", "Send a form with an archive (zip, tar, tar.gz) as the file \"archive\", and the captions in it or as the file \"captions\".");
     internal static readonly ProblemKind FolderNotAllowed = new("folder_not_allowed", 403, "The folder may not be imported from", "Name a folder below one that the operator allows (Datasets:ImportFolders).");

@@ -99,7 +99,7 @@ public sealed class CaptionModel : IDisposable
             expectedCider?.Dispose();
             share.Dispose();
             if (e is SafetensorsException)
-                throw new ModelBundleException($"{ModelBundle.AdapterFile} of '{bundle.Card.Name}' cannot be loaded: {e.Message}", e);
+                throw new ModelBundleException($"{BundleFiles.Adapter} of '{bundle.Card.Name}' cannot be loaded: {e.Message}", e);
             throw;
         }
     }

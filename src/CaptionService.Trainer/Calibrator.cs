@@ -82,7 +82,7 @@ internal static class Calibrator
         }
         if (int8)
         {
-            ModelBundle.SaveInt8(modelFolder, output);
+            BundleWriter.SaveInt8(modelFolder, output);
             modelFolder = output;           // what is fitted is fitted to the weights as they are stored
         }
         using var train = TrainingViews.Open(dataset, cache, encoding, job.Options, progress, stop);
@@ -149,7 +149,7 @@ internal static class Calibrator
                     (calibration, why) = Calibrate(written, dataset, train[0], dev, stop);
             }
             progress.Say(why is null ? FormattableString.Invariant($"calibrated: ECE {calibration!.CrossCheck.Ece:F3} on the halves not fitted to, AUROC {calibration.CrossCheck.Auroc:F2}") : $"not calibrated: {why}");
-            return (ModelBundle.SaveCalibrated(from, folder, expected, calibration, why), calibration);
+            return (BundleWriter.SaveCalibrated(from, folder, expected, calibration, why), calibration);
         }
         finally
         {

@@ -177,8 +177,8 @@ public static class Program
         {
             try
             {
-                ModelBundle.CheckName(model);
-                ModelBundle.CheckLanguage(language);
+                ModelCard.CheckName(model);
+                ModelCard.CheckLanguage(language);
             }
             catch (ModelBundleException e)
             {

@@ -255,7 +255,7 @@ internal sealed class TrainingRun(string folder, JobFile job, Progress progress,
             progress.Say($"{100 * share:F1} % of the way from the base model: CIDEr {100 * now:F1}, of {100 * start:F1} before and {100 * learnt:F1} at its end");
         }
         using var kept = language.Encoder is null && encoding.AdapterPath is { } path ? EncoderAdapter.Load(path) : null;
-        ModelBundle.Save(language.Folder, new ModelCard
+        BundleWriter.Save(language.Folder, new ModelCard
         {
             Name = language.Model,
             Version = job.Version,

@@ -13,7 +13,7 @@ namespace CaptionService.Captioning.Tests;
 /// <summary>The confidence of captions: its file, its arithmetic, and that nothing else changes with it.</summary>
 public sealed class CalibrationTests
 {
-    private const string File = ModelBundle.CalibrationFile;
+    private const string File = BundleFiles.Calibration;
 
     private static readonly Photo[] s_photos = [.. new[] { "cat", "temple", "rocket" }.Select(name => Photo.Decode(System.IO.File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name + ".jpg"))))];
 
@@ -34,7 +34,7 @@ public sealed class CalibrationTests
         Assert.Equal(before, others.Select(name => System.IO.File.ReadAllBytes(bundle.File(name))));
         Assert.Contains("\"tail\": [ 1000000 ]", System.IO.File.ReadAllText(bundle.File(File)));     // a list on one line
 
-        var without = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.");
+        var without = BundleWriter.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.");
         Assert.Equal("Too few photos.", ModelBundle.ReadCard(bundle.Folder).WhyNoConfidence);
         Assert.False(System.IO.File.Exists(bundle.File(File)) || without.Files.ContainsKey(File));
         Assert.Contains("calibrate", bundle.Card.WhyNoConfidence);      // of a model saved before there were calibrations
@@ -175,7 +175,7 @@ public sealed class CalibrationTests
             }
         }
         Assert.True(accepted > 40 && refused > 40, $"{accepted} and {refused}");     // the mutations reach both sides
-        Write(bundle, new byte[ModelBundle.MaxJsonBytes + 1]);
+        Write(bundle, new byte[BundleFiles.MaxJsonBytes + 1]);
         Assert.Contains("larger", Assert.Throws<ModelBundleException>(() => ModelBundle.Load(bundle.Folder)).Message);
     }
 

@@ -203,7 +203,7 @@ public sealed class CaptionerTests(ITestOutputHelper output)
     {
         using var bundle = new SmallBundle("top-down");
         using var decoder = CaptionDecoder.Create(new() { Architecture = architecture, VocabularySize = 24, Embedding = 16, Hidden = 32, FeatureSize = size, SingleVector = single });
-        ModelBundle.Save(bundle.Folder, SmallBundle.Describe(decoder), SmallBundle.Words, decoder);
+        BundleWriter.Save(bundle.Folder, SmallBundle.Describe(decoder), SmallBundle.Words, decoder);
         Assert.Contains("'small'", Assert.Throws<ModelBundleException>(() => Load(bundle)).Message);
     }
 

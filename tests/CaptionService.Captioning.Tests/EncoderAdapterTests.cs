@@ -67,7 +67,7 @@ public sealed class EncoderAdapterTests : IDisposable
     {
         using var bundle = new SmallBundle("top-down");
         using var adapter = Random(3);
-        var card = ModelBundle.Save(bundle.Folder, bundle.Card, SmallBundle.Words, bundle.Decoder, adapter: adapter);
+        var card = BundleWriter.Save(bundle.Folder, bundle.Card, SmallBundle.Words, bundle.Decoder, adapter: adapter);
         Assert.Equal(Sha256.OfFile(bundle.File("adapter.safetensors")), card.Files["adapter.safetensors"]);
         var saved = Safetensors.Load(bundle.File("adapter.safetensors"));
         Assert.Equal(new[] { 24, 26, 28 }.SelectMany(i => new[] { $"features.{i}.lora_A.weight", $"features.{i}.lora_B.weight" }), saved.Keys.Order());
@@ -105,7 +105,7 @@ public sealed class EncoderAdapterTests : IDisposable
         using var plain = new SmallBundle("top-down", seed: 5);
         using var changed = new SmallBundle("top-down", seed: 5);
         using var adapter = Random(3);
-        ModelBundle.Save(changed.Folder, changed.Card, SmallBundle.Words, changed.Decoder, adapter: adapter);
+        BundleWriter.Save(changed.Folder, changed.Card, SmallBundle.Words, changed.Decoder, adapter: adapter);
         var encoders = new SharedEncoders();
         using var one = CaptionModel.Load(plain.Folder, precision: EncoderPrecision.Float32, encoders: encoders);
         using var other = CaptionModel.Load(changed.Folder, precision: EncoderPrecision.Float32, encoders: encoders);

@@ -13,7 +13,7 @@ namespace CaptionService.Captioning.Tests;
 /// <summary>What a caption can expect of people's: its arithmetic, its file, and what it does to the order of captions.</summary>
 public sealed class ExpectedCiderTests : IDisposable
 {
-    private const string FileName = ModelBundle.ExpectedCiderFile;
+    private const string FileName = BundleFiles.ExpectedCider;
     private const int Features = 512, Hidden = 6;
 
     private static readonly Photo[] s_photos = [.. new[] { "cat", "temple", "rocket" }.Select(name => Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", name + ".jpg"))))];
@@ -171,7 +171,7 @@ public sealed class ExpectedCiderTests : IDisposable
         IReadOnlyList<IReadOnlyList<Caption>> after;
         using (var expected = Create(tensors))
         {
-            var card = ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, expected, null, "Too few photos.");
+            var card = BundleWriter.SaveCalibrated(bundle.Folder, bundle.Folder, expected, null, "Too few photos.");
             Assert.Equal(Sha256.OfFile(bundle.File(FileName)), card.Files[FileName]);
             after = Captions();
             float[] place = [.. Enumerable.Repeat(1f, (int)tensors["output.bias"].shape[0])];
@@ -191,7 +191,7 @@ public sealed class ExpectedCiderTests : IDisposable
         Assert.Contains("was changed", Assert.Throws<ModelBundleException>(() => Captions()).Message);
         bytes[^1] ^= 1;
         File.WriteAllBytes(bundle.File(FileName), bytes);
-        Assert.DoesNotContain(FileName, ModelBundle.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.").Files.Keys);
+        Assert.DoesNotContain(FileName, BundleWriter.SaveCalibrated(bundle.Folder, bundle.Folder, null, null, "Too few photos.").Files.Keys);
         Assert.Equal(before[0].Select(c => c.Text), Captions()[0].Select(c => c.Text));
     }
 

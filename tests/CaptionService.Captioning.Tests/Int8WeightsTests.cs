@@ -35,9 +35,9 @@ public sealed class Int8WeightsTests : IDisposable
         string half = bundle.Folder + "-int8";
         try
         {
-            var card = ModelBundle.SaveInt8(bundle.Folder, half);
-            Assert.DoesNotContain(ModelBundle.CalibrationFile, card.Files.Keys);
-            Assert.True(new FileInfo(Path.Combine(half, ModelBundle.DecoderFile)).Length < 0.65 * new FileInfo(Path.Combine(bundle.Folder, ModelBundle.DecoderFile)).Length);
+            var card = BundleWriter.SaveInt8(bundle.Folder, half);
+            Assert.DoesNotContain(BundleFiles.Calibration, card.Files.Keys);
+            Assert.True(new FileInfo(Path.Combine(half, BundleFiles.Decoder)).Length < 0.65 * new FileInfo(Path.Combine(bundle.Folder, BundleFiles.Decoder)).Length);
             using ModelBundle whole = ModelBundle.Load(bundle.Folder), stored = ModelBundle.Load(half);
             var expected = Int8Weights.Widen(Int8Weights.Narrow(whole.Decoder.state_dict()));
             foreach (var (name, weight) in stored.Decoder.state_dict())

@@ -41,7 +41,7 @@ public sealed class ModelBundleTests
     public void Encoder_weights_go_along()
     {
         using var saved = new SmallBundle("top-down");
-        var card = ModelBundle.Save(saved.Folder, saved.Card, SmallBundle.Words, saved.Decoder, DefaultModels.EncoderPath);
+        var card = BundleWriter.Save(saved.Folder, saved.Card, SmallBundle.Words, saved.Decoder, DefaultModels.EncoderPath);
         Assert.Equal(Sha256.OfFile(DefaultModels.EncoderPath), card.Files["encoder.safetensors"]);
         using (var loaded = ModelBundle.Load(saved.Folder))
             Assert.Equal(saved.File("encoder.safetensors"), loaded.EncoderPath);
@@ -61,15 +61,15 @@ public sealed class ModelBundleTests
             card with { Name = "other" }, card with { Version = 2 }, card with { Language = "de" }, card with { EncoderSha256 = new string('0', 64) },
             card with { Training = new Dictionary<string, JsonElement>() }, card with { Scores = new Dictionary<string, double> { ["cider"] = 0.6 } },
         })
-            digests.Add(ModelBundle.Save(saved.Folder, changed, SmallBundle.Words, saved.Decoder).Digest);
-        digests.Add(ModelBundle.Save(saved.Folder, card, Vocabulary.Parse(Lines().SkipLast(1).Append("lies")), saved.Decoder).Digest);
+            digests.Add(BundleWriter.Save(saved.Folder, changed, SmallBundle.Words, saved.Decoder).Digest);
+        digests.Add(BundleWriter.Save(saved.Folder, card, Vocabulary.Parse(Lines().SkipLast(1).Append("lies")), saved.Decoder).Digest);
         using (no_grad())
             saved.Decoder.state_dict()["output_bias"][5] = tensor(0.25f);
-        digests.Add(ModelBundle.Save(saved.Folder, card, SmallBundle.Words, saved.Decoder).Digest);
+        digests.Add(BundleWriter.Save(saved.Folder, card, SmallBundle.Words, saved.Decoder).Digest);
         Assert.Equal(digests.Count, digests.Distinct().Count());
 
         // The same again is the same: nothing of the time or place goes in.
-        Assert.Equal(digests[^1], ModelBundle.Save(saved.Folder + "2", card, SmallBundle.Words, saved.Decoder).Digest);
+        Assert.Equal(digests[^1], BundleWriter.Save(saved.Folder + "2", card, SmallBundle.Words, saved.Decoder).Digest);
     }
 
     [Theory]
@@ -266,7 +266,7 @@ public sealed class ModelBundleTests
         using var saved = new SmallBundle("top-down");
         File.WriteAllText(saved.File("stray.txt"), "x");
         using var other = SmallBundle.Create("show-and-tell");
-        var card = ModelBundle.Save(saved.Folder + "/", SmallBundle.Describe(other) with { Version = 2 }, SmallBundle.Words, other);
+        var card = BundleWriter.Save(saved.Folder + "/", SmallBundle.Describe(other) with { Version = 2 }, SmallBundle.Words, other);
         using var loaded = ModelBundle.Load(saved.Folder);
         Assert.Equal(("show-and-tell", 2, card.Digest), (loaded.Card.Decoder.Architecture, loaded.Card.Version, loaded.Card.Digest));
         Assert.False(File.Exists(saved.File("stray.txt")));
@@ -280,8 +280,8 @@ public sealed class ModelBundleTests
         // What a power cut leaves beside it.
         string rest = Directory.CreateDirectory($"{saved.Folder}.0123456789abcdef.tmp").FullName;
         File.WriteAllText(Path.Combine(rest, Words), "half");
-        Assert.ThrowsAny<IOException>(() => ModelBundle.Save(saved.Folder, saved.Card with { Version = 2 }, SmallBundle.Words, saved.Decoder, saved.File("no such encoder")));
-        Assert.Throws<ModelBundleException>(() => ModelBundle.Save(saved.Folder, saved.Card with { Name = "No Name" }, SmallBundle.Words, saved.Decoder));
+        Assert.ThrowsAny<IOException>(() => BundleWriter.Save(saved.Folder, saved.Card with { Version = 2 }, SmallBundle.Words, saved.Decoder, saved.File("no such encoder")));
+        Assert.Throws<ModelBundleException>(() => BundleWriter.Save(saved.Folder, saved.Card with { Name = "No Name" }, SmallBundle.Words, saved.Decoder));
         using var loaded = ModelBundle.Load(saved.Folder);
         Assert.Equal((1, saved.Card.Digest), (loaded.Card.Version, loaded.Card.Digest));
         Assert.Equal([saved.Folder, rest], Directory.GetFileSystemEntries(Path.GetDirectoryName(saved.Folder)!).Order(StringComparer.Ordinal));

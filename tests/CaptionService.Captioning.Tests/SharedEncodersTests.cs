@@ -40,7 +40,7 @@ public sealed class SharedEncodersTests
             foreach (var bundle in new[] { one, other })
             {
                 using var plain = ModelBundle.Load(bundle.Folder);
-                ModelBundle.Save(bundle.Folder, plain.Card, plain.Vocabulary, plain.Decoder, null, adapter);
+                BundleWriter.Save(bundle.Folder, plain.Card, plain.Vocabulary, plain.Decoder, null, adapter);
             }
         }
         var photo = Photo.Decode(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "samples", "224", "cat.png")));

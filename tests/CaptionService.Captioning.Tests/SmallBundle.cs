@@ -42,11 +42,11 @@ internal sealed class SmallBundle : IDisposable
                     weight.mul_(parameter.Contains("lstm", StringComparison.Ordinal) ? two : four);
             }
         }
-        Card = ModelBundle.Save(Folder, Describe(Decoder, encoderSha256) with { Language = language, Name = name }, Words, Decoder);
+        Card = BundleWriter.Save(Folder, Describe(Decoder, encoderSha256) with { Language = language, Name = name }, Words, Decoder);
     }
 
     /// <summary>Saves it with a calibration; of photos all that matter is that none is unfamiliar.</summary>
-    public ModelCard Calibrate(Calibration? calibration = null) => ModelBundle.SaveCalibrated(Folder, Folder, null, calibration ?? Calibration(), null);
+    public ModelCard Calibrate(Calibration? calibration = null) => BundleWriter.SaveCalibrated(Folder, Folder, null, calibration ?? Calibration(), null);
 
     /// <summary>Saves it expecting people to say one word of every photo.</summary>
     public ModelCard Expect(string word)
@@ -68,7 +68,7 @@ internal sealed class SmallBundle : IDisposable
             ["unlisted_idf"] = ones(1),
         });
         using var expected = ExpectedCider.Load(path, Decoder.Options, CPU);
-        return ModelBundle.SaveCalibrated(Folder, Folder, expected, null, "Too few photos.");
+        return BundleWriter.SaveCalibrated(Folder, Folder, expected, null, "Too few photos.");
     }
 
     /// <summary>A calibration with round numbers.</summary>

@@ -94,7 +94,7 @@ public sealed class ExpectedCiderFitTests(SharedFeatures features, ITestOutputHe
             File.WriteAllLines(job.File("names.txt"), names);
             job.WriteData(names.SelectMany((name, i) => captions[i].Select(c => (name, c))), names[..train], names[train..]);
             var card = job.Train();
-            Assert.Equal(train >= ExpectedCiderFit.MinPhotos, card.Files.ContainsKey(ModelBundle.ExpectedCiderFile));
+            Assert.Equal(train >= ExpectedCiderFit.MinPhotos, card.Files.ContainsKey(BundleFiles.ExpectedCider));
             if (train < ExpectedCiderFit.MinPhotos)
                 continue;
             Assert.Equal(TrainerExit.Succeeded, Program.Main(["calibrate", job.File("model"), job.File("job.json"), "--out", job.File("again")]));

@@ -49,7 +49,7 @@ public sealed partial class ModelRegistry
         {
             throw Refused("The bundle cannot be used.", broken, folder);
         }
-        string text = await File.ReadAllTextAsync(Path.Combine(folder, ModelBundle.CardFile), cancellation);
+        string text = await File.ReadAllTextAsync(Path.Combine(folder, BundleFiles.Card), cancellation);
         await _turn.WaitAsync(cancellation);
         try
         {
@@ -57,7 +57,7 @@ public sealed partial class ModelRegistry
             int version = NextVersion(await db.ModelVersions.Where(row => row.Name == card.Name).ToListAsync(cancellation), card.Name);
             string place = Path.Combine(card.Name, $"{version}"), target = Path.Combine(storage.Value.Models, place);
             Remove(target);             // of a start that ended between this folder and its row
-            ModelBundle.Install(folder, target);
+            BundleWriter.Install(folder, target);
             db.Add(Row(card, text, version, place, jobId, datasetId));
             await db.SaveChangesAsync(CancellationToken.None);
             Show(await Read(db, CancellationToken.None));

@@ -130,7 +130,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
             ModelCard found = await Task.Run(() => ModelBundle.ReadCard(model.Folder), cancellation);
             if (found.Digest != model.Card.Digest)
             {
-                throw new ModelBundleException($"{ModelBundle.CardFile} was changed: its SHA-256 is {found.Digest}, the registry has {model.Card.Digest}.");
+                throw new ModelBundleException($"{BundleFiles.Card} was changed: its SHA-256 is {found.Digest}, the registry has {model.Card.Digest}.");
             }
             using ModelHold warm = await loaded.Hold(model, cancellation);
 
@@ -170,7 +170,7 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         return
         [
             .. rows.OrderBy(row => row.Name, StringComparer.Ordinal).ThenBy(row => row.Version).Select(row => new RegisteredModel(
-                ModelBundle.ParseCard(System.Text.Encoding.UTF8.GetBytes(row.Card)) with { Version = row.Version, Digest = row.Digest },
+                ModelCard.Parse(System.Text.Encoding.UTF8.GetBytes(row.Card)) with { Version = row.Version, Digest = row.Digest },
                 row.Folder.Length == 0 ? _shipped.First(shipped => shipped.Card.Name == row.Name).Folder : Path.Combine(storage.Value.Models, row.Folder),
                 row.Folder.Length == 0, row.JobId, row.DatasetId, row.CreatedAt, row.Active, row.ActivatedAt)),
         ];

@@ -15,7 +15,6 @@ internal static class ModelUpload
 {
     private const int EndBytes = 22;                    // of a zip's end record without a comment
     private const int MaxDirectoryBytes = 64 * 1024;
-    private const int MaxVocabularyBytes = 64 << 20;
 
     /// <summary>Reads the body, a zip or a form with one, into a new folder.</summary>
     /// <param name="request">The request.</param>
@@ -85,13 +84,8 @@ internal static class ModelUpload
             foreach (ZipArchiveEntry entry in entries)
             {
                 string name = entry.FullName.StartsWith(top, StringComparison.Ordinal) ? entry.FullName[top.Length..] : entry.FullName;
-                long most = name switch
-                {
-                    ModelBundle.CardFile or ModelBundle.CalibrationFile => ModelBundle.MaxJsonBytes,
-                    ModelBundle.VocabularyFile => MaxVocabularyBytes,
-                    ModelBundle.DecoderFile or ModelBundle.EncoderFile or ModelBundle.AdapterFile or ModelBundle.ExpectedCiderFile => maxBytes,
-                    _ => throw Refused($"'{Shorten(entry.FullName)}' has no place in a bundle."),
-                };
+                BundleFile known = BundleFiles.All.FirstOrDefault(file => file.Name == name) ?? throw Refused($"'{Shorten(entry.FullName)}' has no place in a bundle.");
+                long most = known.MostBytes ?? maxBytes;
                 if (entry.IsEncrypted || (entry.ExternalAttributes >>> 16 & 0xF000) is not (0 or 0x8000))
                 {
                     throw Refused($"{name} is encrypted, a link or a device.");

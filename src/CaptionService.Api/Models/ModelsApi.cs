@@ -40,7 +40,7 @@ public static class ModelsApi
 
         models.MapPost("/", Upload)
             .WithName(UploadName).WithSummary("Adds a version from a zip of a bundle")
-            .WithDescription("The zip holds `model.json`, `vocabulary.txt`, `decoder.safetensors` and, where they are there, `encoder.safetensors` (an encoder of its own), `adapter.safetensors` (what it has learnt of the encoder) and `calibration.json`, as the trainer writes them and "
+            .WithDescription($"The zip holds {BundleFiles.List(BundleFiles.All, file => $"`{file.Name}` ({file.Meaning})")}, as the trainer writes them and "
                 + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
                 + "the version the next of that name. It is not active until it is activated.")
             .ProducesProblem(400).ProducesProblem(408).ProducesProblem(413).ProducesProblem(422).ProducesProblem(503).ProducesProblem(507);
@@ -98,7 +98,7 @@ public static class ModelsApi
         // The end of each packed file is written without waiting; the rest is not.
         http.Features.GetRequiredFeature<IHttpBodyControlFeature>().AllowSynchronousIO = true;
         RegisteredModel model = registry.Find(name, version);
-        string[] files = [ModelBundle.CardFile, .. model.Card.Files.Keys];
+        string[] files = [BundleFiles.Card, .. model.Card.Files.Keys];
         FileStream[] open = [.. files.Select(file => File.OpenRead(Path.Combine(model.Folder, file)))];      // a version that is deleted meanwhile is still sent whole
         return TypedResults.Stream(Send, "application/zip", $"{name}-{version}.zip");
 

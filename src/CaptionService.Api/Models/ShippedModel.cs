@@ -16,16 +16,16 @@ internal sealed record ShippedModel(ModelCard Card, string Text, string Folder)
     public static IReadOnlyList<ShippedModel> Read(string folder)
     {
         folder = Path.GetFullPath(folder);
-        bool single = File.Exists(Path.Combine(folder, ModelBundle.CardFile)) || !Directory.Exists(folder);
-        string[] folders = single ? [folder] : [.. Directory.GetDirectories(folder).Where(bundle => File.Exists(Path.Combine(bundle, ModelBundle.CardFile))).Order(StringComparer.Ordinal)];
+        bool single = File.Exists(Path.Combine(folder, BundleFiles.Card)) || !Directory.Exists(folder);
+        string[] folders = single ? [folder] : [.. Directory.GetDirectories(folder).Where(bundle => File.Exists(Path.Combine(bundle, BundleFiles.Card))).Order(StringComparer.Ordinal)];
         ShippedModel[] models =
         [
-            .. folders.Select(bundle => new ShippedModel(ModelBundle.ReadCard(bundle), File.ReadAllText(Path.Combine(bundle, ModelBundle.CardFile), Encoding.UTF8), bundle))
+            .. folders.Select(bundle => new ShippedModel(ModelBundle.ReadCard(bundle), File.ReadAllText(Path.Combine(bundle, BundleFiles.Card), Encoding.UTF8), bundle))
                 .OrderByDescending(model => Tokenizer.SameLanguage(model.Card.Language, "en")),
         ];
         if (models.Length == 0)
         {
-            throw new ModelBundleException($"There is no {ModelBundle.CardFile} in '{folder}' or in a folder there.");
+            throw new ModelBundleException($"There is no {BundleFiles.Card} in '{folder}' or in a folder there.");
         }
         for (int i = 0; i < models.Length; i++)
         {

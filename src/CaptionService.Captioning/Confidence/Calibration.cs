@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Ranking;
 
 namespace CaptionService.Captioning.Confidence;
@@ -26,6 +25,9 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
     /// <summary><see cref="CrossCheck"/> for the photos of each source by itself; null where all are of one.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyDictionary<string, CalibrationCheck>? Sources { get; init; }
+
+    /// <summary>Its file in a bundle.</summary>
+    public const string FileName = "calibration.json";
 
     /// <summary>What <see cref="Definition"/> says.</summary>
     public const string Meaning = "The probability that this caption is at least as close to the human captions of its photo, by CIDEr-D, as the median human caption is to the others (leave one out).";
@@ -109,7 +111,7 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
             throw Refused($"has {what} outside of {least} to {most}");
     }
 
-    private static ModelBundleException Refused(string why, Exception? inner = null) => new($"{ModelBundle.CalibrationFile} {why}.", inner);
+    private static ModelBundleException Refused(string why, Exception? inner = null) => new($"{FileName} {why}.", inner);
 
     [GeneratedRegex(@"\[[\s\d.,eE+-]+\]")]
     private static partial Regex NumberList();

@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
 
@@ -26,7 +25,7 @@ public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnly
     /// <summary>Finds one by its name.</summary>
     /// <exception cref="ModelBundleException">There is none.</exception>
     internal static CaptionEvidence Find(string name) => All.FirstOrDefault(evidence => evidence.Name == name)
-        ?? throw new ModelBundleException($"{ModelBundle.CalibrationFile} weighs '{(name.Length > 40 ? name[..40] + "…" : name)}'; known are {string.Join(", ", All.Select(evidence => evidence.Name))}.");
+        ?? throw new ModelBundleException($"{Calibration.FileName} weighs '{(name.Length > 40 ? name[..40] + "…" : name)}'; known are {string.Join(", ", All.Select(evidence => evidence.Name))}.");
 
     private static double Spread(IReadOnlyList<Hypothesis> found)
     {

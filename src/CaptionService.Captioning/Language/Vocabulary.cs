@@ -34,7 +34,8 @@ public sealed class Vocabulary
     /// <summary>Longest word, in UTF-16 units.</summary>
     public const int MaxWordLength = 100;
 
-    private const long MaxFileBytes = 64L << 20;
+    /// <summary>Largest <c>vocabulary.txt</c>, in bytes.</summary>
+    public const long MaxFileBytes = 64L << 20;
     private static readonly string[] Specials = ["<pad>", "<start>", "<end>", "<unk>"];
 
     private readonly List<string> display = [];

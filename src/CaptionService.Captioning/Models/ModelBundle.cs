@@ -1,5 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Encoders;
@@ -10,27 +8,9 @@ using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Models;
 
-/// <summary>
-/// A model on disk: a folder of <c>model.json</c>, <c>vocabulary.txt</c>, <c>decoder.safetensors</c> and, where the encoder was
-/// replaced, <c>encoder.safetensors</c>, where its last block was fine-tuned, <c>adapter.safetensors</c>, where captions are ranked by what people are expected to say, <c>expected-cider.safetensors</c>, and, where its confidence was calibrated, <c>calibration.json</c>. Saved whole or not at all; nothing of it is used before its digest is checked.
-/// </summary>
+/// <summary>A model on disk: a folder of <see cref="BundleFiles"/>, checked and loaded. No file is used before its digest is checked.</summary>
 public sealed class ModelBundle : IDisposable
 {
-    /// <summary>Largest <c>model.json</c> and <c>calibration.json</c>, in bytes.</summary>
-    public const int MaxJsonBytes = 1 << 20;
-
-    /// <summary>The files of a bundle. The first three must be there.</summary>
-    public const string CardFile = "model.json", VocabularyFile = "vocabulary.txt", DecoderFile = "decoder.safetensors", EncoderFile = "encoder.safetensors",
-        AdapterFile = "adapter.safetensors", ExpectedCiderFile = "expected-cider.safetensors", CalibrationFile = "calibration.json";
-
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
-    {
-        WriteIndented = true,
-        AllowDuplicateProperties = false,
-        RespectNullableAnnotations = true,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    };
-
     /// <summary>What the model says of itself.</summary>
     public ModelCard Card { get; }
 
@@ -70,15 +50,15 @@ public sealed class ModelBundle : IDisposable
         try
         {
             var card = ReadCard(folder);
-            var vocabulary = LoadVocabulary(Path.Combine(folder, VocabularyFile));
+            var vocabulary = LoadVocabulary(Path.Combine(folder, BundleFiles.Vocabulary));
             if (vocabulary.Count != card.Decoder.VocabularySize)
-                throw new ModelBundleException($"{VocabularyFile} of '{card.Name}' has {vocabulary.Count} words, {CardFile} says {card.Decoder.VocabularySize}.");
+                throw new ModelBundleException($"{BundleFiles.Vocabulary} of '{card.Name}' has {vocabulary.Count} words, {BundleFiles.Card} says {card.Decoder.VocabularySize}.");
             var calibration = ReadCalibration(folder, card);
-            CheckSize(card.Decoder, Path.Combine(folder, DecoderFile));
+            CheckSize(card.Decoder, Path.Combine(folder, BundleFiles.Decoder));
             var decoder = CaptionDecoder.Create(card.Decoder);
             try
             {
-                LoadWeights(decoder, Path.Combine(folder, DecoderFile));
+                LoadWeights(decoder, Path.Combine(folder, BundleFiles.Decoder));
             }
             catch
             {
@@ -86,7 +66,7 @@ public sealed class ModelBundle : IDisposable
                 throw;
             }
             decoder.eval();
-            return new ModelBundle(card, vocabulary, decoder, Optional(EncoderFile), Optional(AdapterFile), Optional(ExpectedCiderFile), calibration);
+            return new ModelBundle(card, vocabulary, decoder, Optional(BundleFiles.Encoder), Optional(BundleFiles.Adapter), Optional(BundleFiles.ExpectedCider), calibration);
 
             string? Optional(string file) => card.Files.ContainsKey(file) ? Path.Combine(folder, file) : null;
         }
@@ -107,7 +87,7 @@ public sealed class ModelBundle : IDisposable
         }
         catch (SafetensorsException e)
         {
-            throw new ModelBundleException($"{ExpectedCiderFile} of '{Card.Name}' cannot be loaded: {e.Message}", e);
+            throw new ModelBundleException($"{BundleFiles.ExpectedCider} of '{Card.Name}' cannot be loaded: {e.Message}", e);
         }
     }
 
@@ -115,22 +95,23 @@ public sealed class ModelBundle : IDisposable
     /// <exception cref="ModelBundleException">A file is missing or changed, or the card is out of range.</exception>
     public static ModelCard ReadCard(string folder)
     {
-        string path = Path.Combine(folder, CardFile);
+        string path = Path.Combine(folder, BundleFiles.Card);
         if (!File.Exists(path))
-            throw new ModelBundleException($"There is no {CardFile} in '{folder}'.");
-        if (new FileInfo(path).Length > MaxJsonBytes)
-            throw new ModelBundleException($"{CardFile} is larger than {MaxJsonBytes} bytes.");
-        var card = ParseCard(File.ReadAllBytes(path));
-        foreach (string file in (string[])[VocabularyFile, DecoderFile, .. card.Files.Keys])
+            throw new ModelBundleException($"There is no {BundleFiles.Card} in '{folder}'.");
+        if (new FileInfo(path).Length > BundleFiles.MaxJsonBytes)
+            throw new ModelBundleException($"{BundleFiles.Card} is larger than {BundleFiles.MaxJsonBytes} bytes.");
+        var card = ModelCard.Parse(File.ReadAllBytes(path));
+        string[] needed = [.. BundleFiles.Digested.Where(file => file.Needed).Select(file => file.Name)];
+        foreach (string file in needed.Union(card.Files.Keys))
         {
-            if (file is not (VocabularyFile or DecoderFile or EncoderFile or AdapterFile or ExpectedCiderFile or CalibrationFile) || !card.Files.TryGetValue(file, out string? expected))
-                throw new ModelBundleException($"{CardFile} must give the SHA-256 of {VocabularyFile}, {DecoderFile} and, where they are there, {EncoderFile}, {AdapterFile}, {ExpectedCiderFile} and {CalibrationFile}; '{file}' does not fit.");
+            if (!BundleFiles.Digested.Any(known => known.Name == file) || !card.Files.TryGetValue(file, out string? expected))
+                throw new ModelBundleException($"{BundleFiles.Card} must give the SHA-256 of {BundleFiles.List(BundleFiles.Digested)}; '{file}' does not fit.");
             string inside = Path.Combine(folder, file);
             if (!File.Exists(inside))
                 throw new ModelBundleException($"{file} is missing from the model '{card.Name}'.");
             string found = Sha256.OfFile(inside);
             if (!string.Equals(found, expected, StringComparison.OrdinalIgnoreCase))
-                throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {CardFile} says {expected}.");
+                throw new ModelBundleException($"{file} of the model '{card.Name}' was changed: its SHA-256 is {found}, {BundleFiles.Card} says {expected}.");
         }
         return card;
     }
@@ -141,143 +122,12 @@ public sealed class ModelBundle : IDisposable
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static Calibration? ReadCalibration(string folder, ModelCard card)
     {
-        if (!card.Files.ContainsKey(CalibrationFile))
+        if (!card.Files.ContainsKey(BundleFiles.Calibration))
             return null;
-        var file = new FileInfo(Path.Combine(folder, CalibrationFile));
-        return file.Length <= MaxJsonBytes
+        var file = new FileInfo(Path.Combine(folder, BundleFiles.Calibration));
+        return file.Length <= BundleFiles.MaxJsonBytes
             ? Calibration.Parse(File.ReadAllBytes(file.FullName), card.Decoder)
-            : throw new ModelBundleException($"{CalibrationFile} is larger than {MaxJsonBytes} bytes.");
-    }
-
-    /// <summary>Reads the text of a <c>model.json</c>; the files it names are not looked at.</summary>
-    /// <exception cref="ModelBundleException">It is no card, or out of range.</exception>
-    public static ModelCard ParseCard(byte[] json)
-    {
-        ModelCard card;
-        try
-        {
-            card = JsonSerializer.Deserialize<ModelCard>(json, s_json) ?? throw new ModelBundleException($"{CardFile} is null.");
-        }
-        catch (JsonException e)
-        {
-            throw new ModelBundleException($"{CardFile} is not a model card: {e.Message}", e);
-        }
-        CheckName(card.Name);
-        if (card.Version < 1)
-            throw new ModelBundleException($"{CardFile} gives version {card.Version}; versions are 1, 2, 3, …");
-        CheckLanguage(card.Language);
-        if (card.Uncalibrated is { Length: > 1000 })
-            throw new ModelBundleException($"{CardFile} gives a reason of more than 1,000 characters for being uncalibrated.");
-        card.Decoder.Check();
-        return card with { Digest = Sha256.Of(json) };
-    }
-
-    /// <summary>Puts a checked bundle in its place in one step, made durable before.</summary>
-    /// <param name="from">A folder on the same disk; it is gone afterwards.</param>
-    /// <param name="folder">Where nothing may be yet.</param>
-    public static void Install(string from, string folder)
-    {
-        foreach (string file in Directory.GetFiles(from))
-            Durable.Sync(file);
-        Durable.Sync(from);
-        string parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)))!;
-        Directory.CreateDirectory(parent);
-        Directory.Move(from, folder);
-        Durable.Sync(parent);
-    }
-
-    /// <summary>Saves a bundle: written to a temporary folder beside the place, made durable, then moved there in one step.</summary>
-    /// <param name="folder">Where; what was there before is replaced.</param>
-    /// <param name="card">Files and digest are filled in.</param>
-    /// <param name="vocabulary">The words.</param>
-    /// <param name="decoder">Saved in fp16.</param>
-    /// <param name="encoderPath">Encoder weights to go along, or null.</param>
-    /// <param name="adapter">What was learnt of the encoder, saved in fp16; null: nothing.</param>
-    /// <returns>The card as saved.</returns>
-    public static ModelCard Save(string folder, ModelCard card, Vocabulary vocabulary, CaptionDecoder decoder, string? encoderPath = null, EncoderAdapter? adapter = null)
-    {
-        CheckName(card.Name);
-        return Replace(folder, card with { Decoder = decoder.Options }, temporary =>
-        {
-            vocabulary.Save(Path.Combine(temporary, VocabularyFile));
-            StateDict.Save(decoder, Path.Combine(temporary, DecoderFile));
-            if (encoderPath is not null)
-                File.Copy(encoderPath, Path.Combine(temporary, EncoderFile));
-            if (adapter is not null)
-                StateDict.Save(adapter, Path.Combine(temporary, AdapterFile));
-        });
-    }
-
-    /// <summary>Saves a bundle again with what is fitted to its captions: what people are expected to say, and a calibration or the reason why it has none; every other file stays byte for byte.</summary>
-    /// <param name="from">The bundle.</param>
-    /// <param name="folder">Where to save it; may be the same.</param>
-    /// <param name="expected">What people are expected to say, or null.</param>
-    /// <param name="calibration">Its calibration, or null.</param>
-    /// <param name="uncalibrated">Why there is none; null when there is.</param>
-    /// <returns>The card as saved.</returns>
-    /// <exception cref="ModelBundleException">There is no whole bundle in <paramref name="from"/>.</exception>
-    public static ModelCard SaveCalibrated(string from, string folder, ExpectedCider? expected, Calibration? calibration, string? uncalibrated)
-    {
-        var card = ReadCard(from);
-        return Replace(folder, card with { Uncalibrated = uncalibrated }, temporary =>
-        {
-            foreach (string file in card.Files.Keys.Where(file => file is not (CalibrationFile or ExpectedCiderFile)))
-                File.Copy(Path.Combine(from, file), Path.Combine(temporary, file));
-            expected?.Save(Path.Combine(temporary, ExpectedCiderFile));
-            if (calibration is not null)
-                File.WriteAllBytes(Path.Combine(temporary, CalibrationFile), calibration.ToJson());
-        });
-    }
-
-    /// <summary>Saves a bundle again with the decoder's matrices as int8 and without what was fitted to its captions: half the size.</summary>
-    /// <param name="from">The bundle.</param>
-    /// <param name="folder">Where to save it; may be the same.</param>
-    /// <returns>The card as saved.</returns>
-    /// <exception cref="ModelBundleException">There is no whole bundle in <paramref name="from"/>.</exception>
-    public static ModelCard SaveInt8(string from, string folder)
-    {
-        using var bundle = Load(from);
-        return Replace(folder, bundle.Card with { Uncalibrated = null }, temporary =>
-        {
-            foreach (string file in bundle.Card.Files.Keys.Where(file => file is not (CalibrationFile or ExpectedCiderFile or DecoderFile)))
-                File.Copy(Path.Combine(from, file), Path.Combine(temporary, file));
-            using var scope = NewDisposeScope();
-            Safetensors.Save(Path.Combine(temporary, DecoderFile), Int8Weights.Narrow(bundle.Decoder.state_dict()), StateDict.Metadata);
-        });
-    }
-
-    private static ModelCard Replace(string folder, ModelCard card, Action<string> write)
-    {
-        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        string temporary = $"{folder}.{Guid.NewGuid():N}.tmp";
-        Directory.CreateDirectory(temporary);
-        try
-        {
-            write(temporary);
-            card = card with
-            {
-                Files = Directory.GetFiles(temporary).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f)!, Sha256.OfFile),
-            };
-            byte[] json = JsonSerializer.SerializeToUtf8Bytes(card, s_json);
-            File.WriteAllBytes(Path.Combine(temporary, CardFile), json);
-            foreach (string file in Directory.GetFiles(temporary))
-                Durable.Sync(file);
-            Durable.Sync(temporary);
-
-            string? old = Directory.Exists(folder) ? $"{folder}.{Guid.NewGuid():N}.old" : null;
-            if (old is not null)
-                Directory.Move(folder, old);
-            Directory.Move(temporary, folder);
-            Durable.Sync(Path.GetDirectoryName(folder)!);
-            if (old is not null)
-                Directory.Delete(old, recursive: true);
-            return card with { Digest = Sha256.Of(json) };
-        }
-        finally
-        {
-            if (Directory.Exists(temporary))
-                Directory.Delete(temporary, recursive: true);
-        }
+            : throw new ModelBundleException($"{BundleFiles.Calibration} is larger than {BundleFiles.MaxJsonBytes} bytes.");
     }
 
     /// <summary>Copies weights into a decoder, which must have exactly these names and shapes.</summary>
@@ -296,7 +146,7 @@ public sealed class ModelBundle : IDisposable
         }
         catch (VocabularyException e)
         {
-            throw new ModelBundleException($"{VocabularyFile} cannot be used: {e.Message}", e);
+            throw new ModelBundleException($"{BundleFiles.Vocabulary} cannot be used: {e.Message}", e);
         }
     }
 
@@ -306,21 +156,7 @@ public sealed class ModelBundle : IDisposable
         using var stream = File.OpenRead(path);
         long values = Safetensors.ReadHeader(stream).Entries.Sum(e => e.Shape.Aggregate(1L, (product, size) => product * size));
         if (values < options.LeastParameters)
-            throw new ModelBundleException($"{DecoderFile} holds {values} values, {CardFile} describes at least {options.LeastParameters}.");
-    }
-
-    /// <exception cref="ModelBundleException">The name is not one.</exception>
-    internal static void CheckName(string name)
-    {
-        if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiDigit(c) || char.IsAsciiLetterLower(c) || c is '-' or '_' or '.'))
-            throw new ModelBundleException($"'{name}' is no model name: 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");
-    }
-
-    /// <exception cref="ModelBundleException">The language is not one.</exception>
-    internal static void CheckLanguage(string language)
-    {
-        if (language.Length is 0 or > 35 || !language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
-            throw new ModelBundleException($"'{(language.Length > 35 ? language[..35] + "…" : language)}' is no language: a BCP 47 tag of at most 35 characters, such as en or zh-Hans.");
+            throw new ModelBundleException($"{BundleFiles.Decoder} holds {values} values, {BundleFiles.Card} describes at least {options.LeastParameters}.");
     }
 
     /// <inheritdoc/>

@@ -1,12 +1,21 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CaptionService.Captioning.Decoders;
+using CaptionService.Captioning.Files;
 
 namespace CaptionService.Captioning.Models;
 
 /// <summary>What <c>model.json</c> says of a model.</summary>
 public sealed record ModelCard
 {
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true,
+        AllowDuplicateProperties = false,
+        RespectNullableAnnotations = true,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
+
     /// <summary>Name, 1 to 64 of a–z, 0–9, '-', '_', '.'.</summary>
     public required string Name { get; init; }
 
@@ -40,6 +49,46 @@ public sealed record ModelCard
 
     /// <summary>Why captions have no confidence; null when they have one.</summary>
     [JsonIgnore]
-    public string? WhyNoConfidence => Files.ContainsKey(ModelBundle.CalibrationFile) ? null
+    public string? WhyNoConfidence => Files.ContainsKey(BundleFiles.Calibration) ? null
         : Uncalibrated ?? "The model was saved without a calibration; the trainer's calibrate verb makes one.";
+
+    /// <summary>Reads the text of a <c>model.json</c>; the files it names are not looked at.</summary>
+    /// <exception cref="ModelBundleException">It is no card, or out of range.</exception>
+    public static ModelCard Parse(byte[] json)
+    {
+        ModelCard card;
+        try
+        {
+            card = JsonSerializer.Deserialize<ModelCard>(json, s_json) ?? throw new ModelBundleException($"{BundleFiles.Card} is null.");
+        }
+        catch (JsonException e)
+        {
+            throw new ModelBundleException($"{BundleFiles.Card} is not a model card: {e.Message}", e);
+        }
+        CheckName(card.Name);
+        if (card.Version < 1)
+            throw new ModelBundleException($"{BundleFiles.Card} gives version {card.Version}; versions are 1, 2, 3, …");
+        CheckLanguage(card.Language);
+        if (card.Uncalibrated is { Length: > 1000 })
+            throw new ModelBundleException($"{BundleFiles.Card} gives a reason of more than 1,000 characters for being uncalibrated.");
+        card.Decoder.Check();
+        return card with { Digest = Sha256.Of(json) };
+    }
+
+    /// <summary>The text of <c>model.json</c>.</summary>
+    internal byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, s_json);
+
+    /// <exception cref="ModelBundleException">The name is not one.</exception>
+    internal static void CheckName(string name)
+    {
+        if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiDigit(c) || char.IsAsciiLetterLower(c) || c is '-' or '_' or '.'))
+            throw new ModelBundleException($"'{name}' is no model name: 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");
+    }
+
+    /// <exception cref="ModelBundleException">The language is not one.</exception>
+    internal static void CheckLanguage(string language)
+    {
+        if (language.Length is 0 or > 35 || !language.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+            throw new ModelBundleException($"'{(language.Length > 35 ? language[..35] + "…" : language)}' is no language: a BCP 47 tag of at most 35 characters, such as en or zh-Hans.");
+    }
 }

@@ -1,7 +1,6 @@
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
-using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Search;
 using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
@@ -21,6 +20,9 @@ namespace CaptionService.Captioning.Ranking;
 /// </remarks>
 public sealed class ExpectedCider : IDisposable
 {
+    /// <summary>Its file in a bundle.</summary>
+    public const string FileName = "expected-cider.safetensors";
+
     /// <summary>The tensors of the file: a photo's channels are compared by <c>channels.mean</c> and <c>channels.std</c> (F), the network is <c>hidden</c> (H, F) and <c>output</c>
     /// (R, H) with their biases; <c>ngrams</c> (G, 4) int32 are ids of words, -1 past the length, with their <c>idf</c> (G), and are embedded at <c>vectors</c> (G, R) int8 times
     /// <c>scales</c> (G); <c>unlisted_idf</c> (1) stands for that of all others; <c>ranking</c> (2), which older files lack, are the <see cref="RankingWeights"/>.</summary>
@@ -117,7 +119,7 @@ public sealed class ExpectedCider : IDisposable
         return new ExpectedCider(tensors, rows, device);
     }
 
-    private static ModelBundleException Refused(string why) => new($"{ModelBundle.ExpectedCiderFile} does not fit: {why}.");
+    private static ModelBundleException Refused(string why) => new($"{FileName} does not fit: {why}.");
 
     /// <summary>The roots of photos' mean activations: what the network reads.</summary>
     /// <param name="means">(N, F) float32, the photos' <see cref="Encoders.ChannelMeans"/>; not negative.</param>

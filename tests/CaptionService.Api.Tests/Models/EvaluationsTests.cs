@@ -129,7 +129,7 @@ public abstract class EvaluationsTests(ModelService service)
         using var small = new SmallBundle("show-and-tell", 22);
         using var decoder = CaptionDecoder.Create(small.Decoder.Options with { SingleVector = true, FeatureSize = 40 });
         string folder = small.File("features");
-        ModelBundle.Save(folder, SmallBundle.Describe(decoder) with { Name = "features" }, SmallBundle.Words, decoder);
+        BundleWriter.Save(folder, SmallBundle.Describe(decoder) with { Name = "features" }, SmallBundle.Words, decoder);
 
         RegisteredModel kept = await service.Factory.Services.GetRequiredService<ModelRegistry>().Publish(folder, "job2", "dataset", Service.Cancellation);
 

@@ -155,6 +155,6 @@ public abstract class ModelService(string kind, Databases databases, ShippedSmal
     }
 
     private static (string, byte[])[] Files(SmallBundle bundle) =>
-        [.. ((string[])[ModelBundle.CardFile, ModelBundle.VocabularyFile, ModelBundle.DecoderFile, ModelBundle.CalibrationFile])
+        [.. ((string[])[BundleFiles.Card, BundleFiles.Vocabulary, BundleFiles.Decoder, BundleFiles.Calibration])
             .Where(file => File.Exists(bundle.File(file))).Select(file => (file, File.ReadAllBytes(bundle.File(file))))];
 }

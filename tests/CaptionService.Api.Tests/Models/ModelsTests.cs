@@ -126,7 +126,7 @@ public abstract class ModelsTests(ModelService service)
     {
         using var bundle = new SmallBundle("top-down", 21);
         using var adapter = new EncoderAdapter(2);
-        ModelBundle.Save(bundle.Folder, bundle.Card, SmallBundle.Words, bundle.Decoder, adapter: adapter);
+        BundleWriter.Save(bundle.Folder, bundle.Card, SmallBundle.Words, bundle.Decoder, adapter: adapter);
         await TravelsWith("adapter.safetensors", bundle);
     }
 
@@ -184,8 +184,8 @@ public abstract class ModelsTests(ModelService service)
 
         using HttpResponseMessage zip = await service.Client.GetAsync($"/models/small/versions/{version}/download", Service.Cancellation);
         Assert.Equal(201, (await service.Upload(await zip.Content.ReadAsByteArrayAsync(Service.Cancellation))).Status);
-        Assert.Equal(Sha256.OfFile(Path.Combine(service.FolderOf("small", version), ModelBundle.CalibrationFile)),
-            Sha256.OfFile(Path.Combine(service.FolderOf("small", version + 1), ModelBundle.CalibrationFile)));
+        Assert.Equal(Sha256.OfFile(Path.Combine(service.FolderOf("small", version), BundleFiles.Calibration)),
+            Sha256.OfFile(Path.Combine(service.FolderOf("small", version + 1), BundleFiles.Calibration)));
 
         var (plain, _) = await service.Add(15);
         answer = await service.Caption($"?model=small@{plain}");
@@ -242,7 +242,7 @@ public abstract class ModelsTests(ModelService service)
     {
         await Reset();
         var (version, _) = await service.Add(9);
-        string weights = Path.Combine(service.FolderOf("small", version), ModelBundle.DecoderFile);
+        string weights = Path.Combine(service.FolderOf("small", version), BundleFiles.Decoder);
         byte[] bytes = await File.ReadAllBytesAsync(weights, Service.Cancellation);
         bytes[^1] ^= 1;
         await File.WriteAllBytesAsync(weights, bytes, Service.Cancellation);
@@ -354,7 +354,7 @@ public abstract class ModelsTests(ModelService service)
             "many" => ModelService.Zip(Enumerable.Range(0, 2000).Select(i => ($"{i:00000000}", Array.Empty<byte>()))),
             "broken data" => BrokenData(zip),
             "endless calibration" => WithCalibration("\"intercept\": -0.5", "\"intercept\": 1e999"),
-            "huge calibration" => ModelService.Zip([.. files, (ModelBundle.CalibrationFile, new byte[ModelBundle.MaxJsonBytes + 1])]),
+            "huge calibration" => ModelService.Zip([.. files, (BundleFiles.Calibration, new byte[BundleFiles.MaxJsonBytes + 1])]),
             "no numbers" => WithoutNumbers(),
             _ => throw new UnreachableException(what),
         };
@@ -381,7 +381,7 @@ public abstract class ModelsTests(ModelService service)
     private static byte[] WithCalibration(string from, string to)
     {
         using var bundle = new SmallBundle("top-down", 97);
-        string digest = bundle.Calibrate().Files[ModelBundle.CalibrationFile], file = bundle.File(ModelBundle.CalibrationFile), card = bundle.File(ModelBundle.CardFile);
+        string digest = bundle.Calibrate().Files[BundleFiles.Calibration], file = bundle.File(BundleFiles.Calibration), card = bundle.File(BundleFiles.Card);
         string calibration = File.ReadAllText(file);
         Assert.Contains(from, calibration, StringComparison.Ordinal);
         File.WriteAllText(file, calibration.Replace(from, to, StringComparison.Ordinal));
@@ -401,7 +401,7 @@ public abstract class ModelsTests(ModelService service)
             }
         }
         string folder = bundle.File("nan");
-        ModelBundle.Save(folder, SmallBundle.Describe(bundle.Decoder), SmallBundle.Words, bundle.Decoder);
+        BundleWriter.Save(folder, SmallBundle.Describe(bundle.Decoder), SmallBundle.Words, bundle.Decoder);
         return ModelService.Zip(Directory.GetFiles(folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))));
     }
 }

@@ -24,7 +24,7 @@ public sealed class RestartTests(ShippedSmall shipped)
                 Assert.Equal(ShippedSmall.Name, (string?)(await Answer.To(client, "/models/small/rollback", new ByteArrayContent([]))).Body["name"]);
                 Assert.Equal(200, (await Answer.To(client, "/models/small/versions/1/activate", new ByteArrayContent([]))).Status);
             }
-            File.Delete(Path.Combine(storage, "models", "small", "1", ModelBundle.DecoderFile));
+            File.Delete(Path.Combine(storage, "models", "small", "1", BundleFiles.Decoder));
             await using (var third = Over(storage))
             {
                 HttpClient client = await third.Start(ready: true);
