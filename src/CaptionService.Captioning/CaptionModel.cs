@@ -105,7 +105,7 @@ public sealed class CaptionModel : IDisposable
     }
 
     /// <summary>
-    /// Runs the network once, so that the first photo is no slower than the next, and sees that captions come out.
+    /// Runs the network once, so that the first photo is no slower than the next, and checks that captions come out.
     /// An encoder that other models use already is left to them: this may run on another thread than <see cref="Captioner.Caption"/>.
     /// </summary>
     /// <exception cref="ModelBundleException">The weights give no captions.</exception>
@@ -117,14 +117,14 @@ public sealed class CaptionModel : IDisposable
         {
             if (_share.IsFirstUse())
             {
-                var places = _encoder.Forward(zeros(1, Photo.Side, Photo.Side, 3, ScalarType.Byte));
+                var regions = _encoder.Forward(zeros(1, Photo.Side, Photo.Side, 3, ScalarType.Byte));
                 if (Card.Decoder.SingleVector)
-                    _encoder.Fc7(places);
+                    _encoder.Fc7(regions);
             }
             if (_adapted?.IsFirstUse() == true)
-                _adapted.Value.Forward(zeros(1, Vgg16.Places, Vgg16.Channels));
+                _adapted.Value.Forward(zeros(1, Vgg16.Regions, Vgg16.Channels));
             var decoder = Card.Decoder;
-            var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Places, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
+            var captions = Describe(decoder.SingleVector ? zeros(1, decoder.FeatureSize, device: _device) : zeros(1, Vgg16.Regions, Vgg16.Channels, Precision.Type, _device), new CaptionOptions());
             if (captions is not [{ Length: > 0 } ranked] || !ranked.All(caption => double.IsFinite(caption.LogProbability)))
                 throw new ModelBundleException($"'{Card.Name}' gives captions no probability: its weights are not all numbers.");
         }
@@ -193,7 +193,7 @@ public sealed class CaptionModel : IDisposable
         }
 
         /// <summary>The map of a row of a step, by region.</summary>
-        public float[] Map(int step, int row) => _steps[step].AsSpan(row * Vgg16.Places, Vgg16.Places).ToArray();
+        public float[] Map(int step, int row) => _steps[step].AsSpan(row * Vgg16.Regions, Vgg16.Regions).ToArray();
     }
 
     /// <inheritdoc/>

@@ -298,7 +298,7 @@ internal static class Calibrator
 
         Calibration Regress(IReadOnlyList<Judged> some)
         {
-            var features = CaptionEvidence.All.Select(evidence =>
+            var features = ConfidenceFeature.All.Select(evidence =>
             {
                 double[] values = [.. some.Select(c => evidence.Of(c.Found, c.Rank))];
                 double mean = values.Average();
@@ -307,7 +307,7 @@ internal static class Calibrator
             double[][] rows = [.. some.Select((_, row) => Array.ConvertAll(features, f => (f.Values[row] - f.Mean) / f.Deviation))];
             var (intercept, weights) = LogisticRegression.Fit(rows, [.. some.Select(c => c.Right)], Ridge);
             return new Calibration(Calibration.Meaning, search, Math.Round(intercept, 5),
-                [.. CaptionEvidence.All.Select((evidence, i) => new CalibratedFeature(evidence.Name, Math.Round(features[i].Mean, 5), Math.Round(features[i].Deviation, 5), Math.Round(weights[i], 5)))],
+                [.. ConfidenceFeature.All.Select((evidence, i) => new CalibratedFeature(evidence.Name, Math.Round(features[i].Mean, 5), Math.Round(features[i].Deviation, 5), Math.Round(weights[i], 5)))],
                 new FittedTo(some.Select(c => c.Photo).Distinct().Count(), some.Count, Math.Round(some.Average(c => c.Right ? 1.0 : 0), 4)), null!, null!, familiarity);
         }
     }

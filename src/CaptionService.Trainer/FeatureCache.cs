@@ -17,7 +17,7 @@ namespace CaptionService.Trainer;
 public sealed class FeatureCache : FeatureSource
 {
     private const int Block = 32;                                       // photos encoded and written together
-    private const int PhotoBytes = Vgg16.Places * Vgg16.Channels * 2;
+    private const int PhotoBytes = Vgg16.Regions * Vgg16.Channels * 2;
 
     private readonly int[] _rows;                                       // photo → row of the file
     private readonly MemoryMappedFile _file;
@@ -91,7 +91,7 @@ public sealed class FeatureCache : FeatureSource
     /// <inheritdoc/>
     public override unsafe Tensor Rows(IReadOnlyList<int> rows)
     {
-        var result = empty(rows.Count, Vgg16.Places, Vgg16.Channels, ScalarType.Float16);
+        var result = empty(rows.Count, Vgg16.Regions, Vgg16.Channels, ScalarType.Float16);
         byte* source = null;
         _view.SafeMemoryMappedViewHandle.AcquirePointer(ref source);
         try

@@ -41,7 +41,7 @@ internal sealed class SelfCriticalStage(Lesson lesson, Adam adam, TrainingOption
         var random = new Random(unchecked((int)(Options.Seed * 1_000_003L + step)));
         int[][] human = [.. photos.Select(p => captions[p][random.Next(captions[p].Length)])];
         using var packed = new PackedCaptions([.. photos.Select((_, i) => (IReadOnlyList<int[]>)[.. drawn[i].Select(c => c.Words), human[i]])], TorchRuntime.Device);
-        long[] slots = packed.Slots.cpu().data<long>().ToArray(), rowOf = packed.RowOfPlace.cpu().data<long>().ToArray(), targets = packed.Targets.cpu().data<long>().ToArray();
+        long[] slots = packed.Slots.cpu().data<long>().ToArray(), rowOf = packed.RowOfPosition.cpu().data<long>().ToArray(), targets = packed.Targets.cpu().data<long>().ToArray();
         var weights = new float[targets.Length];
         var truth = new float[targets.Length];
         double drawnPlaces = drawn.Sum(photo => photo.Sum(c => c.Words.Length + (c.Ended ? 1 : 0))), humanPlaces = human.Sum(c => c.Length + 1);

@@ -55,7 +55,7 @@ internal sealed class TunedEncoder : IDisposable
             var change = nn.functional.conv2d(nn.functional.conv2d(x, a.to(_type), padding: [1L, 1L]), b.to(_type));
             x = nn.functional.conv2d(x, _layers[i].Weight, _layers[i].Bias, padding: [1L, 1L]).add(change, scale).relu();
         }
-        return Vgg16.ByPlace(x);
+        return Vgg16.ByRegion(x);
     }
 
     private void Clear()

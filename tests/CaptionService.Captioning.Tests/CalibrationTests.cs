@@ -51,9 +51,9 @@ public sealed class CalibrationTests
 
         double[] confidences = SmallBundle.Calibration().Confidences(found, 0.5);
         Assert.Equal(sums.Select(sum => Math.Round(0.5 / (1 + Math.Exp(-sum)), 4)), confidences);
-        Assert.Equal((2 * Math.Log(5) + 2 * Math.Log(6)) / 4, CaptionEvidence.Find("rarity").Of(found, 0) / 2 + (Math.Log(5) + Math.Log(6)) / 4, 1e-12);
-        Assert.Equal(16, CaptionEvidence.Find("wordsSquared").Of(found, 1));
-        Assert.Equal(-3, CaptionEvidence.Find("weakestWord").Of(found, 1));
+        Assert.Equal((2 * Math.Log(5) + 2 * Math.Log(6)) / 4, ConfidenceFeature.Find("rarity").Of(found, 0) / 2 + (Math.Log(5) + Math.Log(6)) / 4, 1e-12);
+        Assert.Equal(16, ConfidenceFeature.Find("wordsSquared").Of(found, 1));
+        Assert.Equal(-3, ConfidenceFeature.Find("weakestWord").Of(found, 1));
     }
 
     [Fact]

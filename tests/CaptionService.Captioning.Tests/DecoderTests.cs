@@ -46,7 +46,7 @@ public sealed class DecoderTests
         var logP = decoder.Logits(decoder.Forward(Features(), packed).Outputs).log_softmax(-1);        // (M, V)
 
         using var frozen = decoder.Freeze(ScalarType.Float32);
-        long[] rowOf = packed.RowOfPlace.data<long>().ToArray(), words = packed.Words.data<long>().ToArray(), photos = packed.Photos.data<long>().ToArray();
+        long[] rowOf = packed.RowOfPosition.data<long>().ToArray(), words = packed.Words.data<long>().ToArray(), photos = packed.Photos.data<long>().ToArray();
         for (int row = 0; row < packed.Rows; row++)
         {
             using var state = frozen.Start(Features().narrow(0, photos[row], 1));

@@ -26,7 +26,7 @@ public sealed class EncoderAdapterTests : IDisposable
     public void A_new_adapter_changes_nothing()
     {
         using var adapter = new EncoderAdapter(4);
-        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
+        var pool4 = rand(2, Vgg16.Regions, Vgg16.Channels).times(10);
         using var plain = Conv5.Load(DefaultModels.EncoderPath, null, CPU, EncoderPrecision.Float32);
         using var adapted = Conv5.Load(DefaultModels.EncoderPath, adapter, CPU, EncoderPrecision.Float32);
         Assert.True(plain.Forward(pool4).equal(adapted.Forward(pool4)).all().item<bool>());
@@ -40,7 +40,7 @@ public sealed class EncoderAdapterTests : IDisposable
     {
         using var adapter = Random(3);
         var weights = Safetensors.Load(DefaultModels.EncoderPath);
-        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
+        var pool4 = rand(2, Vgg16.Regions, Vgg16.Channels).times(10);
         var expected = pool4.view(2, 14, 14, 512).permute(0, 3, 1, 2);
         foreach (int index in new[] { 24, 26, 28 })
         {

@@ -52,7 +52,7 @@ public sealed class EncoderTuningTests(SharedFeatures features)
         decoder.eval();
         foreach (var parameter in decoder.parameters())
             parameter.requires_grad_(decoderLearns);
-        var pool4 = rand(2, Vgg16.Places, Vgg16.Channels).times(10);
+        var pool4 = rand(2, Vgg16.Regions, Vgg16.Channels).times(10);
         using var packed = new PackedCaptions([[[5, 6, 7], [8]], [[9, 10]]], CPU);
         var factors = tuned.Adapter.parameters().ToArray();
         using (no_grad())

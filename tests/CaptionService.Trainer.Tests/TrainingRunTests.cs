@@ -332,7 +332,7 @@ public sealed class TrainingRunTests(SharedFeatures features, ITestOutputHelper 
     /// <summary>Gives the job a cache of its own in which the first training photos are no numbers, digests and all.</summary>
     private void Break(JobFolder job, int rows)
     {
-        const int PhotoBytes = Vgg16.Places * Vgg16.Channels * 2;
+        const int PhotoBytes = Vgg16.Regions * Vgg16.Channels * 2;
         string folder = Directory.CreateDirectory(job.File("features")).FullName;
         var broken = Dataset.Load(job.Job.Data, job.Folder).Train.Take(rows).Select(photo => photo.Sha256).ToHashSet();
         foreach (string file in Directory.GetFiles(features.Folder, "*.features"))

@@ -168,7 +168,7 @@ public sealed record CalibrationResponse(string Definition, CalibratedSearch Sea
         {
             return ModelBundle.ReadCalibration(model.Folder, model.Card) is { } calibration
                 ? new CalibrationResponse(calibration.Definition, calibration.Search,
-                    [.. calibration.Features.Select(feature => new WeightResponse(feature.Name, CaptionEvidence.All.Single(known => known.Name == feature.Name).Meaning, feature.Weight))],
+                    [.. calibration.Features.Select(feature => new WeightResponse(feature.Name, ConfidenceFeature.All.Single(known => known.Name == feature.Name).Meaning, feature.Weight))],
                     calibration.Fitted, CheckResponse.Of(calibration.Check), CheckResponse.Of(calibration.CrossCheck))
                 : null;
         }

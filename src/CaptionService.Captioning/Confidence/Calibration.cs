@@ -8,7 +8,7 @@ namespace CaptionService.Captioning.Confidence;
 
 /// <summary>
 /// How a model's captions get their confidence: <c>calibration.json</c> of its bundle. A logistic regression on a few things
-/// known when a caption is written (<see cref="CaptionEvidence"/>), times a factor that falls for photos unlike those the
+/// known when a caption is written (<see cref="ConfidenceFeature"/>), times a factor that falls for photos unlike those the
 /// model was trained on (<see cref="Confidence.Familiarity"/>).
 /// </summary>
 /// <param name="Definition">What the confidence is the probability of.</param>
@@ -17,7 +17,7 @@ namespace CaptionService.Captioning.Confidence;
 /// <param name="Features">What it weighs.</param>
 /// <param name="Fitted">The captions it was fitted to: those of the whole development split.</param>
 /// <param name="Check">How a regression fitted to one half of the split, by a digest of the photos' names, does on the other.</param>
-/// <param name="CrossCheck">The same over both halves, each judged by a regression fitted to the other: twice the photos, half the noise.</param>
+/// <param name="CrossCheck">The check over both halves, each judged by a regression fitted to the other: twice the photos, half the noise.</param>
 /// <param name="Familiarity">What the training photos look like.</param>
 public sealed partial record Calibration(string Definition, CalibratedSearch Search, double Intercept, IReadOnlyList<CalibratedFeature> Features,
     FittedTo Fitted, CalibrationCheck Check, CalibrationCheck CrossCheck, Familiarity Familiarity)
@@ -43,7 +43,7 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
         RespectRequiredConstructorParameters = true,
     };
 
-    private readonly CaptionEvidence[] _evidence = [.. Features.Select(feature => CaptionEvidence.Find(feature?.Name ?? ""))];
+    private readonly ConfidenceFeature[] _known = [.. Features.Select(feature => ConfidenceFeature.Find(feature?.Name ?? ""))];
 
     /// <summary>Confidence of each hypothesis of a photo, 0..1 to four decimals.</summary>
     /// <param name="found">All hypotheses of its search, best first.</param>
@@ -54,8 +54,8 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
         for (int rank = 0; rank < result.Length; rank++)
         {
             double sum = Intercept;
-            for (int i = 0; i < _evidence.Length; i++)
-                sum += Features[i].Weight * (_evidence[i].Of(found, rank) - Features[i].Mean) / Features[i].Deviation;
+            for (int i = 0; i < _known.Length; i++)
+                sum += Features[i].Weight * (_known[i].Of(found, rank) - Features[i].Mean) / Features[i].Deviation;
             result[rank] = Math.Round(familiarity / (1 + Math.Exp(-sum)), 4);
         }
         return result;
@@ -127,7 +127,7 @@ public sealed partial record Calibration(string Definition, CalibratedSearch Sea
 public sealed record CalibratedSearch(int BeamWidth, int MaxLength, double LengthNormalization);
 
 /// <summary>One thing the regression weighs.</summary>
-/// <param name="Name">Name of a <see cref="CaptionEvidence"/>.</param>
+/// <param name="Name">Name of a <see cref="ConfidenceFeature"/>.</param>
 /// <param name="Mean">Its mean over the captions fitted to.</param>
 /// <param name="Deviation">Its standard deviation there.</param>
 /// <param name="Weight">What one deviation more adds to the log-odds.</param>
@@ -147,7 +147,7 @@ public sealed record FittedTo(int Photos, int Captions, double Right);
 /// <param name="EceLow">Lower end of its 95 % interval (bootstrap by photo).</param>
 /// <param name="EceHigh">Upper end.</param>
 /// <param name="PerfectEce">The error that perfectly calibrated confidences would show on as many captions, were they right independently of each other.</param>
-/// <param name="PerfectEceTogether">The same, were the captions of a photo right or wrong together; the truth lies between the two.</param>
+/// <param name="PerfectEceTogether">The error that they would show, were the captions of a photo right or wrong together; the truth lies between the two.</param>
 /// <param name="Brier">Mean squared error of the confidences.</param>
 /// <param name="Auroc">Probability that a right caption has a higher confidence than a wrong one; 0.5 is chance.</param>
 /// <param name="Bins">The bins of the error.</param>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Confidence;
 
 /// <summary>
-/// How like the training photos a photo is, by what the encoder sees: the logarithms of its channels' mean activations, and
+/// How like the training photos a photo is, by the encoder's output: the logarithms of its channels' mean activations, and
 /// their mean squared distance from the training photos' in standard deviations (Mahalanobis, diagonal).
 /// A photo farther off than nearly all training photos that the means were not taken from is told by its p-value, the share
 /// of those that are at least as far: what confidence it would have is multiplied by p / 0.01 where that is below 1.
@@ -25,7 +25,7 @@ public sealed record Familiarity(int Photos, IReadOnlyList<double> Means, IReadO
     private const double LeastDeviation = 0.05;         // of a channel that never changes
 
     /// <summary>Learns what is familiar.</summary>
-    /// <param name="photos">Each training photo's <see cref="LogMeans"/>; those at even places give means and deviations, the others distances. At least 2.</param>
+    /// <param name="photos">Each training photo's <see cref="LogMeans"/>; those of even index give means and deviations, the others distances. At least 2.</param>
     public static Familiarity Learn(IReadOnlyList<double[]> photos)
     {
         double[][] known = [.. photos.Where((_, i) => i % 2 == 0)], others = [.. photos.Where((_, i) => i % 2 == 1)];

@@ -65,7 +65,7 @@ public abstract class CaptionDecoder : nn.Module
     /// <param name="type">float32 or bfloat16.</param>
     public abstract FrozenDecoder Freeze(ScalarType type);
 
-    /// <summary>The same with <see cref="Dropout"/> at work, so that what is drawn is drawn from the network that learns from it.</summary>
+    /// <summary>The weights laid out for search with <see cref="Dropout"/> at work, so that captions are drawn from the network that learns from them.</summary>
     /// <param name="type">float32 or bfloat16.</param>
     /// <exception cref="NotSupportedException">This network has no such search.</exception>
     public virtual FrozenDecoder FreezeForSampling(ScalarType type) =>
@@ -123,7 +123,7 @@ public abstract class DecoderState : IDisposable
 }
 
 /// <summary>The result of <see cref="CaptionDecoder.Forward"/>.</summary>
-/// <param name="Outputs">(M, H), a row for each packed place, to be turned into words by <see cref="CaptionDecoder.Logits"/>.</param>
+/// <param name="Outputs">(M, H), a row for each packed position, to be turned into words by <see cref="CaptionDecoder.Logits"/>.</param>
 /// <param name="Penalty">A scalar that belongs to the loss (doubly stochastic attention), or null.</param>
 /// <param name="BackwardThroughTime">Where the decoder differentiates its recurrence itself: what follows once autograd has
 /// reached <paramref name="Outputs"/>; null when autograd does it all.</param>

@@ -27,10 +27,10 @@ public sealed record DecoderOptions
     /// <summary>Units of show-attend-and-tell's additive attention.</summary>
     public int Attention { get; init; } = 384;
 
-    /// <summary>Values of one image feature: 512 for places of conv5_3, 4096 for fc7.</summary>
+    /// <summary>Values of one image feature: 512 for regions of conv5_3, 4096 for fc7.</summary>
     public int FeatureSize { get; init; } = 512;
 
-    /// <summary>Whether the features are one vector a photo (fc7 or a precomputed one) instead of 196 places.</summary>
+    /// <summary>Whether the features are one vector a photo (fc7 or a precomputed one) instead of 196 regions.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool SingleVector { get; init; }
 
@@ -71,6 +71,6 @@ public sealed record DecoderOptions
         if (Architecture == "top-down" && Hidden % Heads != 0)
             throw new ModelBundleException($"{Heads} heads do not divide {Hidden} hidden units.");
         if (Attends && SingleVector)
-            throw new ModelBundleException($"'{Architecture}' attends to places: it cannot work from a single vector a photo.");
+            throw new ModelBundleException($"'{Architecture}' attends to regions: it cannot work from a single vector a photo.");
     }
 }

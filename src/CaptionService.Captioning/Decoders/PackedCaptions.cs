@@ -9,10 +9,10 @@ namespace CaptionService.Captioning.Decoders;
 /// </summary>
 public sealed class PackedCaptions : IDisposable
 {
-    /// <summary>(M) int64: the word read at each place; <c>&lt;start&gt;</c> first.</summary>
+    /// <summary>(M) int64: the word read at each position; <c>&lt;start&gt;</c> first.</summary>
     public Tensor Words { get; private set; }
 
-    /// <summary>(M) int64: the word to be predicted at each place; <c>&lt;end&gt;</c> last.</summary>
+    /// <summary>(M) int64: the word to be predicted at each position; <c>&lt;end&gt;</c> last.</summary>
     public Tensor Targets { get; }
 
     /// <summary>Rows alive at each step, never growing; they sum to M.</summary>
@@ -21,14 +21,14 @@ public sealed class PackedCaptions : IDisposable
     /// <summary>(R) int64: the photo each row describes.</summary>
     public Tensor Photos { get; }
 
-    /// <summary>(R) int64: photo × <see cref="SlotsPerPhoto"/> + the row's place among its photo's captions.</summary>
+    /// <summary>(R) int64: photo × <see cref="SlotsPerPhoto"/> + the row's position among its photo's captions.</summary>
     public Tensor Slots { get; }
 
     /// <summary>Largest number of captions of one photo in the batch.</summary>
     public int SlotsPerPhoto { get; }
 
-    /// <summary>(M) int64: the row each packed place belongs to.</summary>
-    public Tensor RowOfPlace { get; }
+    /// <summary>(M) int64: the row each packed position belongs to.</summary>
+    public Tensor RowOfPosition { get; }
 
     /// <summary>Rows.</summary>
     public int Rows => BatchSizes[0];
@@ -48,8 +48,8 @@ public sealed class PackedCaptions : IDisposable
             for (int t = 0; t <= row.words.Length; t++)
                 BatchSizes[t]++;
 
-        int places = BatchSizes.Sum();
-        long[] words = new long[places], targets = new long[places], rowOf = new long[places];
+        int positions = BatchSizes.Sum();
+        long[] words = new long[positions], targets = new long[positions], rowOf = new long[positions];
         for (int t = 0, m = 0; t < steps; t++)
         {
             for (int r = 0; r < BatchSizes[t]; r++, m++)
@@ -62,7 +62,7 @@ public sealed class PackedCaptions : IDisposable
         }
         Words = Keep(words, device);
         Targets = Keep(targets, device);
-        RowOfPlace = Keep(rowOf, device);
+        RowOfPosition = Keep(rowOf, device);
         Photos = Keep([.. rows.Select(r => (long)r.photo)], device);
         Slots = Keep([.. rows.Select(r => (long)r.slot)], device);
     }
@@ -81,7 +81,7 @@ public sealed class PackedCaptions : IDisposable
         Targets.Dispose();
         Photos.Dispose();
         Slots.Dispose();
-        RowOfPlace.Dispose();
+        RowOfPosition.Dispose();
     }
 
     private static Tensor Keep(long[] values, Device device) => tensor(values, device: device).DetachFromDisposeScope();

@@ -7,7 +7,7 @@ namespace CaptionService.Captioning.Decoders;
 
 /// <summary>
 /// Show and Tell (Vinyals et al. 2015), as in the tutorial this service grew from: an embedding of the whole photo is the
-/// first input of an LSTM, the words follow. The photo is the mean of its places, or one vector (fc7).
+/// first input of an LSTM, the words follow. The photo is the mean of its regions, or one vector (fc7).
 /// </summary>
 internal sealed class ShowAndTell : CaptionDecoder
 {

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Decoders;
 
 /// <summary>
-/// Show, Attend and Tell (Xu et al. 2015) with deterministic soft attention: additive attention over the places, the
-/// context scaled by a gate of the hidden state (β), and the doubly stochastic penalty that asks every place to be looked at.
+/// Show, Attend and Tell (Xu et al. 2015) with deterministic soft attention: additive attention over the regions, the
+/// context scaled by a gate of the hidden state (β), and the doubly stochastic penalty that asks every region to be looked at.
 /// </summary>
 internal sealed class ShowAttendAndTell : CaptionDecoder
 {
@@ -41,12 +41,12 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
     public override TrainingPass Forward(Tensor features, PackedCaptions captions)
     {
         int e = Options.Embedding, f = Options.FeatureSize;
-        var places = norm.forward(features.to(ScalarType.Float32));                        // (N, P, F)
-        var mean = places.mean([1L]);
+        var regions = norm.forward(features.to(ScalarType.Float32));                        // (N, P, F)
+        var mean = regions.mean([1L]);
         var h = initial_hidden.forward(mean).tanh().index_select(0, captions.Photos);      // (R, H)
         var c = initial_cell.forward(mean).tanh().index_select(0, captions.Photos);
-        var keys = nn.functional.linear(Cast(places), Cast(key.weight!), Cast(key.bias!)).index_select(0, captions.Photos);  // (R, P, A)
-        var values = Cast(places).index_select(0, captions.Photos);                        // (R, P, F)
+        var keys = nn.functional.linear(Cast(regions), Cast(key.weight!), Cast(key.bias!)).index_select(0, captions.Photos);  // (R, P, A)
+        var values = Cast(regions).index_select(0, captions.Photos);                        // (R, P, F)
         var gates = nn.functional.linear(Cast(Drop(embedding.forward(captions.Words))), Cast(lstm.weight_ih.narrow(1, 0, e)),
             Cast(lstm.bias_ih.plus(lstm.bias_hh)));                                         // (M, 4H)
         var weights = Cast(cat([lstm.weight_ih.narrow(1, e, f), lstm.weight_hh], 1)).t();  // (F+H, 4H)
@@ -65,10 +65,10 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
             outputs[t] = cat([h, context.to(ScalarType.Float32)], 1);
             attention[t] = alpha;
         }
-        // Σ over places of (1 - Σ over steps of α)², a mean over captions.
+        // Σ over regions of (1 - Σ over steps of α)², a mean over captions.
         using var none = zeros(captions.Rows, features.shape[1], ScalarType.Float32, features.device);
         using Scalar one = 1L;
-        var missing = none.index_add(0, captions.RowOfPlace, cat(attention, 0), one).sub(one);
+        var missing = none.index_add(0, captions.RowOfPosition, cat(attention, 0), one).sub(one);
         var penalty = missing.mul(missing).sum(1).mean().times(Lambda / features.shape[1]);
         return new TrainingPass(cat(outputs, 0), penalty);
     }
@@ -125,11 +125,11 @@ internal sealed class ShowAttendAndTell : CaptionDecoder
             _w = weights;
             using var scope = NewDisposeScope();
             using var inference = inference_mode();
-            var places = nn.functional.layer_norm(features.to(ScalarType.Float32), [_w.Options.FeatureSize], _w.NormWeight, _w.NormBias);
-            var mean = places.mean([1L]);
+            var regions = nn.functional.layer_norm(features.to(ScalarType.Float32), [_w.Options.FeatureSize], _w.NormWeight, _w.NormBias);
+            var mean = regions.mean([1L]);
             _hidden = nn.functional.linear(mean, _w.InitialHidden, _w.InitialHiddenBias).tanh().to(_w.Type).DetachFromDisposeScope();
             _cell = nn.functional.linear(mean, _w.InitialCell, _w.InitialCellBias).tanh().DetachFromDisposeScope();
-            _values = places.to(_w.Type).DetachFromDisposeScope();
+            _values = regions.to(_w.Type).DetachFromDisposeScope();
             _keys = nn.functional.linear(_values, _w.Key, _w.KeyBias).DetachFromDisposeScope();
         }
 

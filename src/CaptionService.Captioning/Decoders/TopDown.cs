@@ -7,7 +7,7 @@ namespace CaptionService.Captioning.Decoders;
 
 /// <summary>
 /// Two LSTMs (Anderson et al. 2018, "Bottom-Up and Top-Down Attention"): the first decides where to look, the second
-/// what to say. Attention is multi-head scaled dot product (Vaswani et al. 2017) over layer-normalised places;
+/// what to say. Attention is multi-head scaled dot product (Vaswani et al. 2017) over layer-normalised regions;
 /// word vectors are tied to the output layer (Press and Wolf 2017).
 /// </summary>
 internal sealed class TopDown : CaptionDecoder
@@ -28,8 +28,8 @@ internal sealed class TopDown : CaptionDecoder
         using (no_grad())
             embedding.weight!.mul_(small);       // tied: the logits start small
         norm = trunk?.norm ?? nn.LayerNorm(f);
-        attention_lstm = trunk?.attention_lstm ?? new LstmCell(e + f + h, h);        // word, mean place, language hidden
-        language_lstm = trunk?.language_lstm ?? new LstmCell(h + h, h);             // attended places, attention hidden
+        attention_lstm = trunk?.attention_lstm ?? new LstmCell(e + f + h, h);        // word, mean region, language hidden
+        language_lstm = trunk?.language_lstm ?? new LstmCell(h + h, h);             // attended regions, attention hidden
         query = trunk?.query ?? nn.Linear(h, h, hasBias: false);
         key = trunk?.key ?? nn.Linear(f, h, hasBias: false);
         value = trunk?.value ?? nn.Linear(f, h, hasBias: false);
@@ -54,16 +54,16 @@ internal sealed class TopDown : CaptionDecoder
         long n = features.shape[0];
 
         // Everything that is not recurrent, in as few products as there are weights; autograd differentiates it.
-        var places = norm.forward(features.to(ScalarType.Float32));                         // (N, P, F)
-        var cast = Cast(places);
+        var regions = norm.forward(features.to(ScalarType.Float32));                         // (N, P, F)
+        var cast = Cast(regions);
         var keys = Split(nn.functional.linear(cast, Cast(key.weight!)), heads);            // (N, heads, P, H/heads)
         var values = Split(nn.functional.linear(cast, Cast(value.weight!)), heads);
-        var mean = nn.functional.linear(Cast(places.mean([1L])), Cast(attention_lstm.weight_ih.narrow(1, e, f)),
+        var mean = nn.functional.linear(Cast(regions.mean([1L])), Cast(attention_lstm.weight_ih.narrow(1, e, f)),
             Cast(attention_lstm.bias_ih.plus(attention_lstm.bias_hh)));                     // (N, 4H)
         var words = Cast(Drop(embedding.forward(captions.Words)));                         // (M, E)
-        var photoOfPlace = captions.Photos.index_select(0, captions.RowOfPlace);
+        var photoOfPosition = captions.Photos.index_select(0, captions.RowOfPosition);
         var gates = nn.functional.linear(words, Cast(attention_lstm.weight_ih.narrow(1, 0, e)))
-            .plus(mean.index_select(0, photoOfPlace));                                      // (M, 4H)
+            .plus(mean.index_select(0, photoOfPosition));                                      // (M, 4H)
         var weights1 = Cast(cat([attention_lstm.weight_hh, attention_lstm.weight_ih.narrow(1, e + f, h)], 1));   // (4H, 2H): h1, h2
         var weights2 = Cast(cat([language_lstm.weight_ih, language_lstm.weight_hh], 1));   // (4H, 3H): context, h1, h2
         var bias2 = Cast(language_lstm.bias_ih.plus(language_lstm.bias_hh));

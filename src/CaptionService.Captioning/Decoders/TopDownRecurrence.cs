@@ -7,7 +7,7 @@ namespace CaptionService.Captioning.Decoders;
 /// <summary>
 /// The recurrent part of <see cref="TopDown"/> over packed captions, forward and backward written out.
 /// Autograd would add up the gradient of each weight matrix step by step; here the steps only leave their gate gradients
-/// behind, and each weight's gradient is one large product over all places at the end (about three times faster on a CPU).
+/// behind, and each weight's gradient is one large product over all positions at the end (about three times faster on a CPU).
 /// </summary>
 /// <remarks>
 /// For each step t, with R_t rows alive:
@@ -22,16 +22,16 @@ internal sealed class TopDownRecurrence
     private readonly Tensor _keys, _values, _weights1, _queries, _weights2;   // as in TopDown.Forward
     private readonly PackedCaptions _captions;
     private readonly int _h;
-    private readonly int[] _offsets;                  // first packed place of each step
+    private readonly int[] _offsets;                  // first packed position of each step
 
-    // What each step leaves for the way back; packed as the captions (M = places).
+    // What each step leaves for the way back; packed as the captions (M = positions).
     private readonly Tensor _s1, _s2;                 // (M, 2H), (M, 3H) compute type
     private readonly Cell[] _cells1, _cells2;
     private readonly Tensor[] _p, _slots;             // (N, heads, slots, P) compute type; (R_t) slot of each row
 
     private sealed record Cell(Tensor I, Tensor F, Tensor G, Tensor O, Tensor Previous, Tensor TanhC);
 
-    /// <summary>(M, H) float32: h2 at every place.</summary>
+    /// <summary>(M, H) float32: h2 at every position.</summary>
     public Tensor Outputs { get; }
 
     public static TopDownRecurrence Run(Tensor[] inputs, PackedCaptions captions, int hidden)
@@ -50,15 +50,15 @@ internal sealed class TopDownRecurrence
         _h = hidden;
         int[] sizes = captions.BatchSizes;
         int steps = sizes.Length, rows = captions.Rows;
-        long places = gates.shape[0];
+        long positions = gates.shape[0];
         _offsets = new int[steps];
         for (int t = 1; t < steps; t++)
             _offsets[t] = _offsets[t - 1] + sizes[t - 1];
 
         var (type, device) = (gates.dtype, gates.device);
-        _s1 = empty(places, 2 * hidden, type, device);
-        _s2 = empty(places, 3 * hidden, type, device);
-        Outputs = empty(places, hidden, ScalarType.Float32, device);
+        _s1 = empty(positions, 2 * hidden, type, device);
+        _s2 = empty(positions, 3 * hidden, type, device);
+        Outputs = empty(positions, hidden, ScalarType.Float32, device);
         (_cells1, _cells2, _p, _slots) = (new Cell[steps], new Cell[steps], new Tensor[steps], new Tensor[steps]);
         var keysT = _keys.transpose(2, 3);
         using var weights1T = _weights1.t();
@@ -107,10 +107,10 @@ internal sealed class TopDownRecurrence
         int[] sizes = _captions.BatchSizes;
         int steps = sizes.Length, rows = _captions.Rows;
         var (type, device) = (_s1.dtype, _s1.device);
-        long places = _s1.shape[0], n = _keys.shape[0], slots = _captions.SlotsPerPhoto;
-        var g1 = empty(places, 4 * _h, type, device);
-        var g2 = empty(places, 4 * _h, type, device);
-        var dq = empty(places, _h, type, device);
+        long positions = _s1.shape[0], n = _keys.shape[0], slots = _captions.SlotsPerPhoto;
+        var g1 = empty(positions, 4 * _h, type, device);
+        var g2 = empty(positions, 4 * _h, type, device);
+        var dq = empty(positions, _h, type, device);
         // By photo, for the keys' and values' products: p, its gradient before softmax, queries and context gradients of every step.
         Tensor[] ds = new Tensor[steps], queries = new Tensor[steps], contexts = new Tensor[steps];
         var valuesT = _values.transpose(2, 3);

@@ -64,11 +64,11 @@ internal sealed class TopDownSearch : FrozenDecoder
             long n = features.shape[0];
             using var scope = NewDisposeScope();
             using var inference = inference_mode();
-            var places = nn.functional.layer_norm(features.to(ScalarType.Float32), [_w._options.FeatureSize], _w._normWeight, _w._normBias);
-            var cast = places.to(_w._type);
+            var regions = nn.functional.layer_norm(features.to(ScalarType.Float32), [_w._options.FeatureSize], _w._normWeight, _w._normBias);
+            var cast = regions.to(_w._type);
             _keys = TopDown.Split(nn.functional.linear(cast, _w._key), heads).transpose(2, 3).contiguous().DetachFromDisposeScope();
             _values = TopDown.Split(nn.functional.linear(cast, _w._value), heads).DetachFromDisposeScope();
-            _mean = nn.functional.linear(places.mean([1L]).to(_w._type), _w._meanWeight, _w._meanBias).DetachFromDisposeScope();
+            _mean = nn.functional.linear(regions.mean([1L]).to(_w._type), _w._meanWeight, _w._meanBias).DetachFromDisposeScope();
             _hidden = zeros(n, 2 * h, _w._type, features.device).DetachFromDisposeScope();
             _cells = zeros(n, 2 * h, ScalarType.Float32, features.device).DetachFromDisposeScope();
         }

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Encoders;
 
 /// <summary>
-/// VGG-16's last block, conv5_1 to conv5_3 with their ReLUs: from pool4 to the places that decoders attend to, as the encoder's
+/// VGG-16's last block, conv5_1 to conv5_3 with their ReLUs: from pool4 to the regions that decoders attend to, as the encoder's
 /// weights have it or as an <see cref="EncoderAdapter"/> changes it. A tenth of the encoder's work, so that models with
 /// adapters of their own still share the rest. Not thread-safe: one caller at a time.
 /// </summary>
@@ -53,7 +53,7 @@ public sealed class Conv5 : IDisposable
 
     internal void Own() => Array.ForEach(_layers, layer => layer.Own());
 
-    /// <summary>pool4 to places.</summary>
+    /// <summary>pool4 to regions.</summary>
     /// <param name="pool4">(N, 196, 512), any float type, on any device.</param>
     /// <returns>(N, 196, 512) in the precision's type, on the block's device; the caller's to dispose.</returns>
     public Tensor Forward(Tensor pool4)
@@ -65,7 +65,7 @@ public sealed class Conv5 : IDisposable
             x = x.contiguous();
         foreach (var layer in _layers)
             x = layer.Apply(x);
-        return Vgg16.ByPlace(x).MoveToOuterDisposeScope();
+        return Vgg16.ByRegion(x).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

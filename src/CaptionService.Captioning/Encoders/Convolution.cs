@@ -17,7 +17,7 @@ internal sealed class Convolution : IDisposable
 
     /// <param name="weight">(out, in, 3, 3), of any float type; stays the caller's.</param>
     /// <param name="bias">(out).</param>
-    /// <param name="side">Of the map it is meant for.</param>
+    /// <param name="side">Height and width of the maps it is meant for.</param>
     /// <param name="fused">null: libtorch's general convolution.</param>
     /// <param name="precision">Number format and layout.</param>
     /// <param name="device">Where it runs.</param>

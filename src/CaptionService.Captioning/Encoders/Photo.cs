@@ -40,7 +40,7 @@ public sealed class PhotoRejectedException : Exception
 }
 
 /// <summary>
-/// A photo as the encoder sees it: upright, in sRGB, stretched (not cropped) to a square, as the captioning literature
+/// A photo as the encoder reads it: upright, in sRGB, stretched (not cropped) to a square, as the captioning literature
 /// does with VGG. Immutable. Where one exists, its bytes were valid and within <see cref="PhotoLimits"/>.
 /// </summary>
 public sealed class Photo

@@ -5,19 +5,19 @@ namespace CaptionService.Captioning.Encoders;
 
 /// <summary>
 /// VGG-16 (Simonyan and Zisserman 2015, configuration D) up to conv5_3 after its ReLU, before pool5:
-/// 196 places (14×14, by row) of 512 values; in two parts, up to pool4 and <see cref="Conv5"/>, since models may change the second. Weights carry torchvision's names (<c>features.N.weight</c>);
+/// 196 regions (14×14, by row) of 512 values; in two parts, up to pool4 and <see cref="Conv5"/>, since models may change the second. Weights carry torchvision's names (<c>features.N.weight</c>);
 /// where the file also has <c>classifier.0</c> and <c>classifier.3</c>, <see cref="Fc7"/> gives the 4,096-d vector.
 /// Not thread-safe: one caller at a time.
 /// </summary>
 public sealed class Vgg16 : IDisposable
 {
-    /// <summary>Places of the feature map, 14×14.</summary>
-    public const int Places = 196;
+    /// <summary>Regions of the feature map, 14×14.</summary>
+    public const int Regions = 196;
 
-    /// <summary>Values of a place, before conv5 as after it.</summary>
+    /// <summary>Values of a region, before conv5 as after it.</summary>
     public const int Channels = 512;
 
-    /// <summary>Places of a row and of a column.</summary>
+    /// <summary>Regions of a row and of a column.</summary>
     internal const int Side = 14;
 
     /// <summary>Values of the fc7 vector.</summary>
@@ -103,7 +103,7 @@ public sealed class Vgg16 : IDisposable
         return pixels;
     }
 
-    /// <summary>Photos to their places.</summary>
+    /// <summary>Photos to their regions.</summary>
     /// <param name="pixels">(N, 224, 224, 3) uint8 RGB, on any device.</param>
     /// <returns>(N, 196, 512) in the precision's type, on the encoder's device; the caller's to dispose.</returns>
     public Tensor Forward(Tensor pixels)
@@ -128,26 +128,26 @@ public sealed class Vgg16 : IDisposable
             x.Dispose();            // large: not at the end of the scope
             x = y;
         }
-        return ByPlace(x).MoveToOuterDisposeScope();
+        return ByRegion(x).MoveToOuterDisposeScope();
     }
 
     /// <summary>(N, C, 14, 14) → (N, 196, C); a view where the map is channels_last.</summary>
-    internal static Tensor ByPlace(Tensor map) => map.permute(0, 2, 3, 1).reshape(map.shape[0], Places, Channels);
+    internal static Tensor ByRegion(Tensor map) => map.permute(0, 2, 3, 1).reshape(map.shape[0], Regions, Channels);
 
     /// <summary>(N, 196, C) → (N, C, 14, 14), a view, channels_last.</summary>
-    internal static Tensor Map(Tensor places) => places.view(-1, Side, Side, Channels).permute(0, 3, 1, 2);
+    internal static Tensor Map(Tensor regions) => regions.view(-1, Side, Side, Channels).permute(0, 3, 1, 2);
 
-    /// <summary>Places to the fc7 vector, after its ReLU (the tutorial's feature).</summary>
-    /// <param name="places">(N, 196, 512).</param>
+    /// <summary>Regions to the fc7 vector, after its ReLU (the tutorial's feature).</summary>
+    /// <param name="regions">(N, 196, 512).</param>
     /// <returns>(N, 4096) float32.</returns>
     /// <exception cref="InvalidOperationException">The weights have no classifier.</exception>
-    public Tensor Fc7(Tensor places)
+    public Tensor Fc7(Tensor regions)
     {
         if (_fc6 is not { } fc6 || _fc7 is not { } fc7)
             throw new InvalidOperationException("These encoder weights have no classifier.0 and classifier.3: supply torchvision's full VGG-16.");
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
-        var pooled = nn.functional.max_pool2d(Map(places.to(ScalarType.Float32)), 2, 2);
+        var pooled = nn.functional.max_pool2d(Map(regions.to(ScalarType.Float32)), 2, 2);
         var x = pooled.reshape(pooled.shape[0], -1);                       // (N, 512·7·7), channels first as torchvision
         x = nn.functional.linear(x, fc6.Weight, fc6.Bias).relu_();
         return nn.functional.linear(x, fc7.Weight, fc7.Bias).relu_().MoveToOuterDisposeScope();

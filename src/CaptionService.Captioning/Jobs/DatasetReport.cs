@@ -35,7 +35,7 @@ public sealed record DatasetFinding(string Code, FindingSeverity Severity, int C
         new(code, severity, all.Count, [.. all.Take(MaxExamples)], message);
 }
 
-/// <summary><c>import.json</c>: what was seen when the data set was brought into its canonical form.</summary>
+/// <summary><c>import.json</c>: what was noticed when the data set was brought into its canonical form.</summary>
 /// <param name="Format">Format of the captions: flickr, coco, karpathy, table, json-lines, json-list or sidecar.</param>
 /// <param name="Language">Language of the captions (BCP 47).</param>
 /// <param name="PhotoFiles">Photos that came, with captions or without.</param>
@@ -80,15 +80,15 @@ public sealed record DatasetReport
 
 /// <summary>Photos of a data set.</summary>
 /// <param name="Found">Files that came.</param>
-/// <param name="WithCaptions">Of these, those that have captions; of given features, the rows.</param>
-/// <param name="Usable">Of these, those that can be decoded.</param>
+/// <param name="WithCaptions">Photos with captions; rows, where features are given.</param>
+/// <param name="Usable">Photos with captions that can be decoded.</param>
 /// <param name="Broken">Those that cannot.</param>
 /// <param name="Precomputed">Whether features came instead of photos.</param>
 public sealed record ReportedPhotos(int Found, int WithCaptions, int Usable, int Broken, bool Precomputed);
 
 /// <summary>Captions of a data set.</summary>
 /// <param name="Found">Captions that came.</param>
-/// <param name="Usable">Of these, those of a usable photo.</param>
+/// <param name="Usable">Captions of a usable photo.</param>
 /// <param name="PerPhoto">Captions a photo, the mean.</param>
 /// <param name="MeanWords">Words a caption, the mean.</param>
 /// <param name="MedianWords">Words a caption, the median.</param>
@@ -107,7 +107,7 @@ public sealed record ReportedSplits(string From, int Train, int Dev, int Test, i
 /// <summary>Words of the training captions.</summary>
 /// <param name="Total">Words in all.</param>
 /// <param name="Distinct">Different words.</param>
-/// <param name="Learnable">Of these, seen often enough to be learnt.</param>
+/// <param name="Learnable">Words that occur often enough to be learnt.</param>
 /// <param name="MinCount">How often that is.</param>
 /// <param name="RareShare">Share of all words that are too rare, 0..1.</param>
 public sealed record ReportedWords(int Total, int Distinct, int Learnable, int MinCount, double RareShare);

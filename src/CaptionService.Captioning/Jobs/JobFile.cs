@@ -67,7 +67,7 @@ public sealed record JobFile
 
 /// <summary>A language that is learnt along; its model is left in the job's folder <c>model-LANGUAGE</c>.</summary>
 /// <param name="Name">Name of its model.</param>
-/// <param name="Language">Of the captions (BCP 47).</param>
+/// <param name="Language">Language of the captions (BCP 47).</param>
 /// <param name="Captions">Token file for the photos of the job's one source; it need not have captions of every photo. null: <paramref name="Data"/> says.</param>
 /// <param name="Data">Sources of its own; null: those of the job, with <paramref name="Captions"/>.</param>
 public sealed record Companion(string Name, string Language,
@@ -83,7 +83,7 @@ public sealed record Companion(string Name, string Language,
 /// know more together than each alone, and one can learn it from them.
 /// </summary>
 /// <param name="Models">Folders of models that have the words of the model to be made.</param>
-/// <param name="Share">Of their mean expectation in what is learnt, 0..1; the rest is the human captions'.</param>
+/// <param name="Share">Share of their mean expectation in what is learnt, 0..1; the rest is the human captions'.</param>
 public sealed record Teaching(IReadOnlyList<string> Models, double Share = 0.7);
 
 /// <summary>A source of training data on disk.</summary>

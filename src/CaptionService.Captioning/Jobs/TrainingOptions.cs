@@ -147,7 +147,7 @@ public sealed record TrainingOptions
     [Description("Whether the decoder stays as the base model has it and only the encoder's change is learnt.")]
     public bool FreezeDecoder { get; init; }
 
-    /// <summary>Of a run from a base model: share of the gain in dev CIDEr that may be given up while the weights are moved back towards the base model's (Wortsman et al. 2022), so that less of what it knew is lost.</summary>
+    /// <summary>Share of the gain of a run from a base model in dev CIDEr that may be given up while the weights are moved back towards the base model's (Wortsman et al. 2022), so that less of what it knew is lost.</summary>
     [Range(0.0, 1.0), Description("Of a run from a base model: share of the gain in dev CIDEr that may be given up while the weights are moved back towards the base model's, so that less of what it knew is lost; 0 = they stay as learnt."), Unit("share")]
     public double GiveUp { get; init; }
 

@@ -65,7 +65,7 @@ public sealed partial class Tokenizer
         return words;
     }
 
-    /// <summary>The same words as <see cref="Tokenize"/>, in the same number, with their casing as typed.</summary>
+    /// <summary>The words of a caption with their casing as typed, one for each of <see cref="Tokenize"/>.</summary>
     public IReadOnlyList<string> Surfaces(string caption) => Split(caption);
 
     /// <summary>Writes words as a person does: "a", "man", "'s", "hat" become "A man's hat."</summary>

@@ -12,7 +12,7 @@ internal readonly record struct Ngram<T>(int Length, T First, T? Second, T? Thir
 /// <summary>What BLEU and CIDEr count.</summary>
 internal static class Ngrams
 {
-    /// <summary>The n-gram of 1 to 4 tokens that begins at a place of a sentence.</summary>
+    /// <summary>The n-gram of 1 to 4 tokens that begins at a position of a sentence.</summary>
     public static Ngram<T> Of<T>(IReadOnlyList<T> sentence, int start, int length) where T : notnull => new(length, sentence[start],
         length > 1 ? sentence[start + 1] : default,
         length > 2 ? sentence[start + 2] : default,

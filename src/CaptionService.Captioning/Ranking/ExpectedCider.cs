@@ -69,7 +69,7 @@ public sealed class ExpectedCider : IDisposable
     /// <summary>Reads one.</summary>
     /// <param name="path">A safetensors file, taken as hostile.</param>
     /// <param name="decoder">The model's, whose words and features it is about.</param>
-    /// <param name="device">Where photos will be seen.</param>
+    /// <param name="device">Where the network runs.</param>
     /// <exception cref="SafetensorsException">The file is none.</exception>
     /// <exception cref="ModelBundleException">A tensor is missing, does not fit the others or the model, or is no number.</exception>
     public static ExpectedCider Load(string path, Decoders.DecoderOptions decoder, Device device)

@@ -67,7 +67,7 @@ internal static class TrainingEstimate
         using var adam = new Adam(decoder.named_parameters(), options.Beta1, options.Beta2, options.WeightAverage);
         // Fewer photos than a batch: the same ones again.
         int[][][] batch = [.. Enumerable.Range(0, options.BatchPhotos).Select(i => captions[i % captions.Length])];
-        var places = (vectorSize is { } size ? rand(batch.Length, size) : rand(batch.Length, Vgg16.Places, Vgg16.Channels)).to(ScalarType.Float16).to(device);
+        var places = (vectorSize is { } size ? rand(batch.Length, size) : rand(batch.Length, Vgg16.Regions, Vgg16.Channels)).to(ScalarType.Float16).to(device);
         double best = double.MaxValue;
         for (int i = 0; i <= Steps; i++)
         {

@@ -8,10 +8,10 @@ namespace CaptionService.Captioning.Confidence;
 /// <param name="Name">Its name in <c>calibration.json</c>.</param>
 /// <param name="Meaning">What it is, for people.</param>
 /// <param name="Of">Its value for the hypothesis of a rank (from 0) among all that were found for the photo.</param>
-public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnlyList<RankedHypothesis>, int, double> Of)
+public sealed record ConfidenceFeature(string Name, string Meaning, Func<IReadOnlyList<RankedHypothesis>, int, double> Of)
 {
     /// <summary>All there is.</summary>
-    public static IReadOnlyList<CaptionEvidence> All { get; } =
+    public static IReadOnlyList<ConfidenceFeature> All { get; } =
     [
         new("meanLogProbability", "Mean log-probability of the caption's words.", (found, rank) => found[rank].WordLogProbabilities.Average()),
         new("weakestWord", "Log-probability of its least likely word.", (found, rank) => found[rank].WordLogProbabilities.Min()),
@@ -24,8 +24,8 @@ public sealed record CaptionEvidence(string Name, string Meaning, Func<IReadOnly
 
     /// <summary>Finds one by its name.</summary>
     /// <exception cref="ModelBundleException">There is none.</exception>
-    internal static CaptionEvidence Find(string name) => All.FirstOrDefault(evidence => evidence.Name == name)
-        ?? throw new ModelBundleException($"{Calibration.FileName} weighs '{(name.Length > 40 ? name[..40] + "…" : name)}'; known are {string.Join(", ", All.Select(evidence => evidence.Name))}.");
+    internal static ConfidenceFeature Find(string name) => All.FirstOrDefault(feature => feature.Name == name)
+        ?? throw new ModelBundleException($"{Calibration.FileName} weighs '{(name.Length > 40 ? name[..40] + "…" : name)}'; known are {string.Join(", ", All.Select(feature => feature.Name))}.");
 
     private static double Spread(IReadOnlyList<Hypothesis> found)
     {
