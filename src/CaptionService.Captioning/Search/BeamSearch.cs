@@ -47,12 +47,12 @@ public static class BeamSearch
         ArgumentNullException.ThrowIfNull(options);
         options.Check();
         int width = options.Width, size = width / options.Groups;
-        HashSet<int> neverLast = [.. options.NeverLast], joins = [.. options.Joins], repeatable = [.. options.Repeatable];
+        var constraints = new SearchConstraints(options);
         var all = new PhotoBeams[photos];
         for (int i = 0; i < photos; i++)
         {
             int photo = i;
-            all[i] = new PhotoBeams(options, neverLast, joins, repeatable, guide is null ? null : word => guide.Bonuses(photo, word), guide?.PairPenalty ?? 0);
+            all[i] = new PhotoBeams(options, constraints, guide is null ? null : word => guide.Bonuses(photo, word), guide?.PairPenalty ?? 0);
         }
 
         // One entry a beam of a photo in the batch, (n, b): the last word, the beam it continues, log p so far.
@@ -78,12 +78,7 @@ public static class BeamSearch
             // continuation of every beam of a group: beyond so many, 2 · size come that nothing was taken from.
             int groups = length == 0 ? 1 : options.Groups;
             int candidates = Math.Min(size * (2 + width - size), beams / groups * vocabulary);
-            long[] columns =
-            [
-                Vocabulary.Pad, Vocabulary.Start, Vocabulary.Unknown, length < options.MinLength ? Vocabulary.End : Vocabulary.Pad,
-                .. options.Forbidden, .. length == options.MaxLength - 1 ? options.NeverLast : [],
-            ];
-            double[] best = Best(logProbabilities, totals, columns, blocked, bonuses, groups, candidates); // (2, n, groups, candidates)
+            double[] best = Best(logProbabilities, totals, constraints.Never(length), blocked, bonuses, groups, candidates); // (2, n, groups, candidates)
 
             var stay = new List<int>(n);
             int each = groups * candidates;

@@ -73,7 +73,7 @@ public sealed record BeamSearchOptions
         };
     }
 
-    /// <summary>The same search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to whole groups.</summary>
+    /// <summary>This search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to whole groups.</summary>
     /// <param name="diversity">0: the plain search, unchanged.</param>
     public BeamSearchOptions Diverse(double diversity) =>
         diversity == 0 ? this : this with { Groups = Count, Width = (Width + Count - 1) / Count * Count, Diversity = diversity };

@@ -46,7 +46,7 @@ internal sealed class PhotoBeams
     }
 
     private readonly BeamSearchOptions options;
-    private readonly HashSet<int> neverLast, joins, repeatable;
+    private readonly SearchConstraints constraints;
     private readonly Group[] groups;
     private readonly int size, keep;                    // of each group: beams, ended hypotheses
     private readonly int[] history;
@@ -56,17 +56,13 @@ internal sealed class PhotoBeams
     private double[] ranked = [];                       // three arrays for the order in which a later group takes its candidates
 
     /// <param name="options">How to search.</param>
-    /// <param name="neverLast">Of the options.</param>
-    /// <param name="joins">Of the options.</param>
-    /// <param name="repeatable">Of the options.</param>
+    /// <param name="constraints">What may not follow, by these options.</param>
     /// <param name="bonusesAfter">The bonuses of the words after a word; null: nothing guides the search.</param>
     /// <param name="pairPenalty">What every pair costs.</param>
-    public PhotoBeams(BeamSearchOptions options, HashSet<int> neverLast, HashSet<int> joins, HashSet<int> repeatable, Func<int, IReadOnlyDictionary<int, float>>? bonusesAfter, float pairPenalty)
+    public PhotoBeams(BeamSearchOptions options, SearchConstraints constraints, Func<int, IReadOnlyDictionary<int, float>>? bonusesAfter, float pairPenalty)
     {
         this.options = options;
-        this.neverLast = neverLast;
-        this.joins = joins;
-        this.repeatable = repeatable;
+        this.constraints = constraints;
         this.bonusesAfter = bonusesAfter;
         this.pairPenalty = pairPenalty;
         history = new int[options.MaxLength];
@@ -139,13 +135,13 @@ internal sealed class PhotoBeams
         Span<double> values = ranked.AsSpan(0, n), newScores = ranked.AsSpan(n, n), newIndexes = ranked.AsSpan(2 * n, n);
         for (int i = 0; i < n; i++)
         {
-            int word = (int)indexes[i] % vocabulary, place = i;
+            int word = (int)indexes[i] % vocabulary, position = i;
             double value = scores[i];
             foreach (int other in taken)
                 value -= other == word ? options.Diversity : 0;
-            for (; place > 0 && values[place - 1] < value; place--)
-                (values[place], newScores[place], newIndexes[place]) = (values[place - 1], newScores[place - 1], newIndexes[place - 1]);
-            (values[place], newScores[place], newIndexes[place]) = (value, scores[i], indexes[i]);
+            for (; position > 0 && values[position - 1] < value; position--)
+                (values[position], newScores[position], newIndexes[position]) = (values[position - 1], newScores[position - 1], newIndexes[position - 1]);
+            (values[position], newScores[position], newIndexes[position]) = (value, scores[i], indexes[i]);
         }
         scores = newScores;
         indexes = newIndexes;
@@ -177,19 +173,7 @@ internal sealed class PhotoBeams
                     foreach (var (word, bonus) in bonusesAfter(node.Word))
                         bonuses.Add((first + word, bonus));
                 }
-                if (options.NoWordTwice && node.Length > 0)
-                    blocked.Add(first + node.Word);
-                if (options.NoWordTwice && node.Length > 1 && joins.Contains(node.Word))
-                    blocked.Add(first + node.Previous!.Word);
-                for (Node? link = node; options.NoWordTwice && repeatable.Count > 0 && link is { Length: > 0 }; link = link.Previous)
-                {
-                    if (!repeatable.Contains(link.Word))
-                        blocked.Add(first + link.Word);
-                }
-                if (options.NoRepeatNgram > 0)
-                    Block(node, first, blocked);
-                if (neverLast.Contains(node.Word))
-                    blocked.Add(first + Vocabulary.End);
+                constraints.Block(Words(node), first, blocked);
             }
         }
     }
@@ -241,28 +225,22 @@ internal sealed class PhotoBeams
     private void End(Group group, Node node, double total)
     {
         double score = Score(total, node.Length + 1);
-        int place = group.Ended.Count;
-        while (place > 0 && group.Ended[place - 1].Score < score)
-            place--;
-        group.Ended.Insert(place, (node, total, score));
+        int position = group.Ended.Count;
+        while (position > 0 && group.Ended[position - 1].Score < score)
+            position--;
+        group.Ended.Insert(position, (node, total, score));
         if (group.Ended.Count > keep)
             group.Ended.RemoveAt(keep);
     }
 
     private double Score(double total, int length) => total / Math.Pow(length, options.LengthNormalization);
 
-    /// <summary>Adds the words that would repeat an n-gram of the hypothesis: those that once followed its last n-1 words.</summary>
-    private void Block(Node node, long offset, List<long> blocked)
+    /// <summary>The words of a beam, until the next call.</summary>
+    private ReadOnlySpan<int> Words(Node node)
     {
-        int length = node.Length, context = options.NoRepeatNgram - 1;
         for (Node? link = node; link is { Length: > 0 }; link = link.Previous)
             history[link.Length - 1] = link.Word;
-        ReadOnlySpan<int> words = history.AsSpan(0, length);
-        for (int i = context; i < length; i++)
-        {
-            if (words.Slice(i - context, context).SequenceEqual(words[(length - context)..]))
-                blocked.Add(offset + words[i]);
-        }
+        return history.AsSpan(0, node.Length);
     }
 
     private Hypothesis ToHypothesis(Node node, double logProbability, bool ended)
