@@ -21,10 +21,12 @@ public sealed record CaptionOptions
     /// <summary>Exponent a of the length normalisation, log p / length^a, by which the search compares hypotheses: 0 (none) to 2.</summary>
     public double LengthNormalization { get; init; } = BeamSearchOptions.DefaultLengthNormalization;
 
-    /// <summary>How much the captions are to differ: 0 (the likeliest, however alike) to <see cref="MaxDiversity"/>; see <see cref="BeamSearchOptions.Diverse"/>.</summary>
+    /// <summary>How much the captions are to differ: 0 (the likeliest, however alike) to <see cref="MaxDiversity"/>; see
+    /// <see cref="BeamSearchOptions.Diverse"/>.</summary>
     public double Diversity { get; init; }
 
-    /// <summary>Whether the text begins with a capital and ends with a full stop; else it is the words, joined as the language writes them.</summary>
+    /// <summary>Whether the text begins with a capital and ends with a full stop; else it is the words, joined as the language writes
+    /// them.</summary>
     public bool Sentence { get; init; } = true;
 
     /// <summary>Whether each caption carries its words' attention maps.</summary>
@@ -42,7 +44,8 @@ public sealed record CaptionOptions
 
 /// <summary>One caption of a photo.</summary>
 /// <param name="Text">As a person writes it: capital first, full stop, where <see cref="CaptionOptions.Sentence"/> asks for that.</param>
-/// <param name="LogProbability">Natural logarithm of the caption's probability under the model, the end token included; not normalised by length.</param>
+/// <param name="LogProbability">Natural logarithm of the caption's probability under the model, the end token included; not normalised by
+/// length.</param>
 /// <param name="Words">The words in order, as the model emitted them.</param>
 /// <param name="Confidence">What <see cref="Calibration.Meaning"/> says, 0..1; null when the model has no calibration.</param>
 public sealed record Caption(string Text, double LogProbability, IReadOnlyList<CaptionWord> Words, double? Confidence = null);
@@ -50,5 +53,6 @@ public sealed record Caption(string Text, double LogProbability, IReadOnlyList<C
 /// <summary>One word of a caption.</summary>
 /// <param name="Text">The word.</param>
 /// <param name="Probability">Its probability given the photo and the words before it, 0..1.</param>
-/// <param name="Attention">Where the decoder looked: 14×14 weights by row, summing to 1; null when not asked for or when the decoder does not attend.</param>
+/// <param name="Attention">Where the decoder looked: 14×14 weights by row, summing to 1; null when not asked for or when the decoder does
+/// not attend.</param>
 public sealed record CaptionWord(string Text, double Probability, float[]? Attention);

@@ -19,7 +19,8 @@ public sealed record CaptionedBatch(IReadOnlyList<IReadOnlyList<Caption>> Photos
 /// <summary>Plans batches over several models, so that no part of the work is done twice.</summary>
 public static class Captioner
 {
-    /// <summary>Captions a batch with several models that share an encoder: one encoder pass for all photos, one search for each model and equal options.</summary>
+    /// <summary>Captions a batch with several models that share an encoder: one encoder pass for all photos, one search for each model and
+    /// equal options.</summary>
     /// <returns>As many lists as jobs, in their order.</returns>
     /// <exception cref="ArgumentException">The models have different encoders.</exception>
     public static CaptionedBatch Caption(IReadOnlyList<CaptionJob> jobs)

@@ -17,7 +17,8 @@ namespace CaptionService.Captioning.Confidence;
 /// <param name="Features">What it weighs.</param>
 /// <param name="Fitted">The captions it was fitted to: those of the whole development split.</param>
 /// <param name="Check">How a regression fitted to one half of the split, by a digest of the photos' names, does on the other.</param>
-/// <param name="CrossCheck">The check over both halves, each judged by a regression fitted to the other: twice the photos, half the noise.</param>
+/// <param name="CrossCheck">The check over both halves, each judged by a regression fitted to the other: twice the photos, half the
+/// noise.</param>
 /// <param name="Familiarity">What the training photos look like.</param>
 public sealed partial record Calibration(string Definition, CalibratedSearch Search, double Intercept, IReadOnlyList<CalibratedFeature> Features,
     FittedTo Fitted, CalibrationCheck Check, CalibrationCheck CrossCheck, Familiarity Familiarity)
@@ -146,8 +147,10 @@ public sealed record FittedTo(int Photos, int Captions, double Right);
 /// <param name="Ece">Expected calibration error over 15 bins of equal size.</param>
 /// <param name="EceLow">Lower end of its 95 % interval (bootstrap by photo).</param>
 /// <param name="EceHigh">Upper end.</param>
-/// <param name="PerfectEce">The error that perfectly calibrated confidences would show on as many captions, were they right independently of each other.</param>
-/// <param name="PerfectEceTogether">The error that they would show, were the captions of a photo right or wrong together; the truth lies between the two.</param>
+/// <param name="PerfectEce">The error that perfectly calibrated confidences would show on as many captions, were they right independently
+/// of each other.</param>
+/// <param name="PerfectEceTogether">The error that they would show, were the captions of a photo right or wrong together; the truth lies
+/// between the two.</param>
 /// <param name="Brier">Mean squared error of the confidences.</param>
 /// <param name="Auroc">Probability that a right caption has a higher confidence than a wrong one; 0.5 is chance.</param>
 /// <param name="Bins">The bins of the error.</param>

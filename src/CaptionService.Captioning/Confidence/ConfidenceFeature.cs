@@ -4,7 +4,8 @@ using CaptionService.Captioning.Search;
 
 namespace CaptionService.Captioning.Confidence;
 
-/// <summary>Something known of a caption when it is written that may say whether it is right; a <see cref="Calibration"/> weighs some.</summary>
+/// <summary>Something known of a caption when it is written that may say whether it is right; a <see cref="Calibration"/> weighs
+/// some.</summary>
 /// <param name="Name">Its name in <c>calibration.json</c>.</param>
 /// <param name="Meaning">What it is, for people.</param>
 /// <param name="Of">Its value for the hypothesis of a rank (from 0) among all that were found for the photo.</param>

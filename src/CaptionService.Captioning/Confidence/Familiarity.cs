@@ -25,7 +25,8 @@ public sealed record Familiarity(int Photos, IReadOnlyList<double> Means, IReadO
     private const double LeastDeviation = 0.05;         // of a channel that never changes
 
     /// <summary>Learns what is familiar.</summary>
-    /// <param name="photos">Each training photo's <see cref="LogMeans"/>; those of even index give means and deviations, the others distances. At least 2.</param>
+    /// <param name="photos">Each training photo's <see cref="LogMeans"/>; those of even index give means and deviations, the others
+    /// distances. At least 2.</param>
     public static Familiarity Learn(IReadOnlyList<double[]> photos)
     {
         double[][] known = [.. photos.Where((_, i) => i % 2 == 0)], others = [.. photos.Where((_, i) => i % 2 == 1)];
@@ -64,7 +65,8 @@ public sealed record Familiarity(int Photos, IReadOnlyList<double> Means, IReadO
         return sum / photo.Length;
     }
 
-    /// <summary>What the confidence is multiplied by: 1 for all but the unfamiliar, down to 1 / (1 + <see cref="Tail"/>'s length), never 0.</summary>
+    /// <summary>What the confidence is multiplied by: 1 for all but the unfamiliar, down to 1 / (1 + <see cref="Tail"/>'s length), never
+    /// 0.</summary>
     /// <param name="photo">Its <see cref="LogMeans"/>.</param>
     public double Factor(double[] photo)
     {

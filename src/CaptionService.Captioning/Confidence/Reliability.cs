@@ -18,7 +18,8 @@ public sealed record CoverageRow(double From, double Coverage, double? Right);
 /// <param name="Right">Whether it was true.</param>
 public readonly record struct Prediction(int Group, double Confidence, bool Right);
 
-/// <summary>How far confidences can be taken at their word (Guo et al. 2017, arXiv:1706.04599) and how well they tell right from wrong.</summary>
+/// <summary>How far confidences can be taken at their word (Guo et al. 2017, arXiv:1706.04599) and how well they tell right from
+/// wrong.</summary>
 public static class Reliability
 {
     /// <summary>Bins of the calibration error.</summary>
@@ -32,7 +33,8 @@ public static class Reliability
     public static IReadOnlyList<ReliabilityBin> Bins(IReadOnlyList<Prediction> predictions, int bins = DefaultBins) =>
         Bins(Check([.. predictions.OrderBy(p => p.Confidence)]), bins);
 
-    /// <summary>Expected calibration error: over bins of equal size, the mean distance between confidence and share right, weighted by size. 0..1.</summary>
+    /// <summary>Expected calibration error: over bins of equal size, the mean distance between confidence and share right, weighted by
+    /// size. 0..1.</summary>
     /// <exception cref="ArgumentException">There is no prediction.</exception>
     public static double Ece(IReadOnlyList<Prediction> predictions, int bins = DefaultBins) => Ece(Check([.. predictions.OrderBy(p => p.Confidence)]), bins);
 
@@ -40,7 +42,8 @@ public static class Reliability
     /// <exception cref="ArgumentException">There is no prediction.</exception>
     public static double Brier(IReadOnlyList<Prediction> predictions) => Check([.. predictions]).Average(p => Math.Pow((p.Right ? 1 : 0) - p.Confidence, 2));
 
-    /// <summary>Probability that a right prediction has a higher confidence than a wrong one, equal ones counted half; 0.5 is chance.</summary>
+    /// <summary>Probability that a right prediction has a higher confidence than a wrong one, equal ones counted half; 0.5 is
+    /// chance.</summary>
     /// <exception cref="ArgumentException">All are right, or all are wrong.</exception>
     public static double Auroc(IReadOnlyList<Prediction> predictions)
     {
@@ -109,7 +112,8 @@ public static class Reliability
     /// in which every prediction is right with its confidence's probability.
     /// </summary>
     /// <param name="predictions">At least one; which were right does not matter.</param>
-    /// <param name="together">Whether those of a group are right or wrong together (one draw decides all of them) instead of each by itself.
+    /// <param name="together">Whether those of a group are right or wrong together (one draw decides all of them) instead of each by
+    /// itself.
     /// The truth lies between the two.</param>
     /// <param name="seed">The same seed gives the same figure.</param>
     /// <param name="bins">Bins of the error.</param>

@@ -65,7 +65,8 @@ public abstract class CaptionDecoder : nn.Module
     /// <param name="type">float32 or bfloat16.</param>
     public abstract FrozenDecoder Freeze(ScalarType type);
 
-    /// <summary>The weights laid out for search with <see cref="Dropout"/> at work, so that captions are drawn from the network that learns from them.</summary>
+    /// <summary>The weights laid out for search with <see cref="Dropout"/> at work, so that captions are drawn from the network that learns
+    /// from them.</summary>
     /// <param name="type">float32 or bfloat16.</param>
     /// <exception cref="NotSupportedException">This network has no such search.</exception>
     public virtual FrozenDecoder FreezeForSampling(ScalarType type) =>

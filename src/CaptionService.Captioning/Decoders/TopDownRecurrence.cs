@@ -186,7 +186,8 @@ internal sealed class TopDownRecurrence
         return (new Cell(i, f, g, o, c, tanh), o.mul(tanh).to(type), next);
     }
 
-    /// <summary>From dh and dc (which becomes that of the step before) to the gates' gradient, written to <paramref name="gates"/> (R, 4H).</summary>
+    /// <summary>From dh and dc (which becomes that of the step before) to the gates' gradient, written to <paramref name="gates"/> (R,
+    /// 4H).</summary>
     private static void LstmBackward(Cell cell, Tensor dh, Tensor dc, Tensor gates)
     {
         long h = dh.shape[1];

@@ -9,7 +9,8 @@ namespace CaptionService.Captioning.Encoders;
 /// What a model has learnt of the encoder: a low-rank change of the weights of <see cref="Conv5"/> (LoRA, Hu et al. 2021,
 /// arXiv:2106.09685): to each 3×3 convolution W it adds 16 B·A, where A has <see cref="Rank"/> 3×3 filters and B mixes them.
 /// At rank 16 a sixtieth of the encoder, so that it overfits few photos less than all weights would and travels with a model.
-/// State-dict names are those of PEFT on torchvision's VGG-16: <c>features.24.lora_A.weight</c> (r, 512, 3, 3), <c>features.24.lora_B.weight</c> (512, r, 1, 1).
+/// State-dict names are those of PEFT on torchvision's VGG-16: <c>features.24.lora_A.weight</c> (r, 512, 3, 3),
+/// <c>features.24.lora_B.weight</c> (512, r, 1, 1).
 /// </summary>
 public sealed class EncoderAdapter : nn.Module
 {

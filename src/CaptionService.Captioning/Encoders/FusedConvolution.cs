@@ -35,7 +35,8 @@ internal sealed class FusedConvolution : IDisposable
         _module = module;
     }
 
-    /// <summary>The kernel, or null where libtorch has none: another device, a build without oneDNN, a number format that this processor has no instructions for (bfloat16 without AVX-512).</summary>
+    /// <summary>The kernel, or null where libtorch has none: another device, a build without oneDNN, a number format that this processor
+    /// has no instructions for (bfloat16 without AVX-512).</summary>
     public static FusedConvolution? TryLoad(Device device, ScalarType type)
     {
         if (device.type != DeviceType.CPU)
@@ -56,7 +57,8 @@ internal sealed class FusedConvolution : IDisposable
         }
     }
 
-    /// <summary>Weights (out, in, 3, 3) in the layout the kernel wants for a batch of photos of a side; opaque to everything else.</summary>
+    /// <summary>Weights (out, in, 3, 3) in the layout the kernel wants for a batch of photos of a side; opaque to everything
+    /// else.</summary>
     public Tensor Pack(Tensor weight, int batch, int side) => (Tensor)_module.invoke("pack", weight, batch, side);      // ints travel by value, longs as Scalars that nobody keeps
 
     /// <summary>Describes how packed weights lie in memory: equal bytes, equal layout.</summary>

@@ -29,7 +29,8 @@ public sealed class PhotoRejectedException : Exception
     internal PhotoRejectedException(string code, string what, long found, long limit)
         : this(code, $"The photo has {found} {what}; at most {limit} are accepted.") => (Found, Limit) = (found, limit);
 
-    /// <summary>Stable: <c>empty</c>, <c>not_a_photo</c>, <c>broken_photo</c>, <c>too_many_bytes</c>, <c>too_many_pixels</c>, <c>too_much_memory</c>.</summary>
+    /// <summary>Stable: <c>empty</c>, <c>not_a_photo</c>, <c>broken_photo</c>, <c>too_many_bytes</c>, <c>too_many_pixels</c>,
+    /// <c>too_much_memory</c>.</summary>
     public string Code { get; }
 
     /// <summary>What the photo has of what is limited; null where nothing is.</summary>
@@ -167,7 +168,8 @@ public sealed class Photo
     /// <summary><see cref="FormatOf"/> of bytes that it does not know.</summary>
     public const string OtherFormat = "something else";
 
-    /// <summary>The format that a file's first bytes name, as a message says it: "JPEG", "a HEIC"; those that are not read are named too.</summary>
+    /// <summary>The format that a file's first bytes name, as a message says it: "JPEG", "a HEIC"; those that are not read are named
+    /// too.</summary>
     /// <param name="bytes">The first 512 bytes of a file, or all of them.</param>
     public static string FormatOf(ReadOnlySpan<byte> bytes)
     {

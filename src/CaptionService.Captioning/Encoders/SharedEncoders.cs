@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
 
-/// <summary>The encoders in memory, one for each set of weights, and one last block for each change of it: models with the same share them.</summary>
+/// <summary>The encoders in memory, one for each set of weights, and one last block for each change of it: models with the same share
+/// them.</summary>
 public sealed class SharedEncoders
 {
     private readonly Lock _gate = new();

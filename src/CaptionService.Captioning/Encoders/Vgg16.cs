@@ -5,7 +5,8 @@ namespace CaptionService.Captioning.Encoders;
 
 /// <summary>
 /// VGG-16 (Simonyan and Zisserman 2015, configuration D) up to conv5_3 after its ReLU, before pool5:
-/// 196 regions (14×14, by row) of 512 values; in two parts, up to pool4 and <see cref="Conv5"/>, since models may change the second. Weights carry torchvision's names (<c>features.N.weight</c>);
+/// 196 regions (14×14, by row) of 512 values; in two parts, up to pool4 and <see cref="Conv5"/>, since models may change the second.
+/// Weights carry torchvision's names (<c>features.N.weight</c>);
 /// where the file also has <c>classifier.0</c> and <c>classifier.3</c>, <see cref="Fc7"/> gives the 4,096-d vector.
 /// Not thread-safe: one caller at a time.
 /// </summary>

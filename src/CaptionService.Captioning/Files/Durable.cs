@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace CaptionService.Captioning.Files;
 
-/// <summary>Files that are whole or not there, and that stay after a power cut: fsync of files and, where the system has it, of folders.</summary>
+/// <summary>Files that are whole or not there, and that stay after a power cut: fsync of files and, where the system has it, of
+/// folders.</summary>
 public static partial class Durable
 {
     /// <summary>Waits until a file's bytes, or a folder's entries, are on the disk.</summary>
@@ -24,7 +25,8 @@ public static partial class Durable
         stream.Flush(flushToDisk: true);
     }
 
-    /// <summary>Writes a file whole or not at all: to a temporary file beside it, which then takes its name in one step. An older file stays until then.</summary>
+    /// <summary>Writes a file whole or not at all: to a temporary file beside it, which then takes its name in one step. An older file
+    /// stays until then.</summary>
     /// <param name="path">The file.</param>
     /// <param name="write">Writes the temporary file at the path it is given.</param>
     /// <param name="temporary">Path of the temporary file; null: the file's with an ending that no other has.</param>

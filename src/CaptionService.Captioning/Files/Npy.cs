@@ -10,7 +10,8 @@ namespace CaptionService.Captioning.Files;
 /// <param name="Type">Its element type.</param>
 /// <param name="Shape">Its sizes, outermost first; empty for a scalar.</param>
 /// <param name="DataOffset">First byte of the elements, counted from the start of the file; they reach to its end.</param>
-/// <param name="RowBytes">Bytes of one step along the first axis (of a scalar: its own), so that row i begins at DataOffset + i × RowBytes.</param>
+/// <param name="RowBytes">Bytes of one step along the first axis (of a scalar: its own), so that row i begins at DataOffset + i ×
+/// RowBytes.</param>
 public sealed record NpyHeader(ScalarType Type, long[] Shape, long DataOffset, long RowBytes);
 
 /// <summary>A file is not an .npy array that is read here; the message names the file and what is wrong with it.</summary>

@@ -10,7 +10,8 @@ namespace CaptionService.Captioning.Jobs;
 /// <param name="Photos">Photos in it.</param>
 /// <param name="BeamWidth">Beam of the search.</param>
 /// <param name="LengthNormalization">Its length normalisation.</param>
-/// <param name="Scores">bleu1 to bleu4, rougeL, distinct and verbatim (captions that stand word for word in the training split) in 0..1, cider in 0..10, length in words, unended as a number.</param>
+/// <param name="Scores">bleu1 to bleu4, rougeL, distinct and verbatim (captions that stand word for word in the training split) in 0..1,
+/// cider in 0..10, length in words, unended as a number.</param>
 /// <param name="Worst">The ten photos of lowest CIDEr, the lowest first.</param>
 /// <param name="Best">The ten of highest, the highest first.</param>
 /// <param name="Items">Every photo, in the split's order, without references.</param>

@@ -30,7 +30,8 @@ public sealed record JobFile
     /// <summary>Models to learn from beside the human captions; null: none.</summary>
     public Teaching? Teachers { get; init; }
 
-    /// <summary>Name of the <see cref="TrainingPreset"/> whose values hold for all options that the job does not give; null: <see cref="TrainingOptions"/>' own.</summary>
+    /// <summary>Name of the <see cref="TrainingPreset"/> whose values hold for all options that the job does not give; null:
+    /// <see cref="TrainingOptions"/>' own.</summary>
     public string? Preset { get; init; }
 
     /// <summary>How to train.</summary>
@@ -45,13 +46,15 @@ public sealed record JobFile
     /// </summary>
     public string? Adapter { get; init; }
 
-    /// <summary>Minutes of training and validation, the encoding of the photos not counted; then the best so far is the model. null: no limit.</summary>
+    /// <summary>Minutes of training and validation, the encoding of the photos not counted; then the best so far is the model. null: no
+    /// limit.</summary>
     public double? BudgetMinutes { get; init; }
 
     /// <summary>Folder of the feature cache; jobs over the same photos may share one.</summary>
     public string Features { get; init; } = "features";
 
-    /// <summary>Number of this attempt; a result carries it. Where the folder's file <c>attempt</c> holds a greater one, this attempt writes nothing more.</summary>
+    /// <summary>Number of this attempt; a result carries it. Where the folder's file <c>attempt</c> holds a greater one, this attempt
+    /// writes nothing more.</summary>
     public int Attempt { get; init; } = 1;
 
     /// <summary>Camel case, unknown members refused: a misspelt option is an error, not a default.</summary>
@@ -68,7 +71,8 @@ public sealed record JobFile
 /// <summary>A language that is learnt along; its model is left in the job's folder <c>model-LANGUAGE</c>.</summary>
 /// <param name="Name">Name of its model.</param>
 /// <param name="Language">Language of the captions (BCP 47).</param>
-/// <param name="Captions">Token file for the photos of the job's one source; it need not have captions of every photo. null: <paramref name="Data"/> says.</param>
+/// <param name="Captions">Token file for the photos of the job's one source; it need not have captions of every photo. null:
+/// <paramref name="Data"/> says.</param>
 /// <param name="Data">Sources of its own; null: those of the job, with <paramref name="Captions"/>.</param>
 public sealed record Companion(string Name, string Language,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Captions = null,
@@ -108,7 +112,8 @@ public sealed record DataSource(string Photos, string Captions, string Train, [p
     /// <summary>How often each of its photos is drawn in an epoch: 0.5 = a random half of them, 2 = each twice.</summary>
     public double Weight { get; init; } = 1;
 
-    /// <summary>Who wrote the captions: <see cref="Human"/>, or <see cref="ModelWritten"/>, from which only the first half of the cross-entropy epochs learns, and by which nothing is judged.</summary>
+    /// <summary>Who wrote the captions: <see cref="Human"/>, or <see cref="ModelWritten"/>, from which only the first half of the
+    /// cross-entropy epochs learns, and by which nothing is judged.</summary>
     public string Trust { get; init; } = Human;
 
     /// <exception cref="ValidationException">A value is out of its range; the message names it and the range.</exception>

@@ -39,7 +39,8 @@ public sealed record TrainingOptions
     [Range(1, 1000), Description("Times a word must be seen in the training captions to be learnt."), Unit("occurrences")]
     public int MinWordCount { get; init; } = 4;
 
-    /// <summary>Whether words the base model does not know are added to its own, where they come <see cref="MinWordCount"/> times.</summary>
+    /// <summary>Whether words the base model does not know are added to its own, where they come <see cref="MinWordCount"/>
+    /// times.</summary>
     [Description("Whether words that the base model does not know are added to its own, where they come minWordCount times.")]
     public bool NewWords { get; init; }
 
@@ -139,7 +140,8 @@ public sealed record TrainingOptions
     [Description("Whether some of the photos are seen in part, cropped and stretched; costs one more feature pass.")]
     public bool Crop { get; init; }
 
-    /// <summary>Rank of what is learnt of the encoder's last three convolutions (<see cref="Encoders.EncoderAdapter"/>); 0: nothing. A base model that has learnt of it keeps its own rank.</summary>
+    /// <summary>Rank of what is learnt of the encoder's last three convolutions (<see cref="Encoders.EncoderAdapter"/>); 0: nothing. A base
+    /// model that has learnt of it keeps its own rank.</summary>
     [Range(0, Encoders.EncoderAdapter.MaxRank), Description("Rank of the change that is learnt of the encoder's last three convolutions (LoRA); 0 = the encoder stays as it is."), Unit("filters")]
     public int EncoderRank { get; init; }
 
@@ -147,7 +149,8 @@ public sealed record TrainingOptions
     [Description("Whether the decoder stays as the base model has it and only the encoder's change is learnt.")]
     public bool FreezeDecoder { get; init; }
 
-    /// <summary>Share of the gain of a run from a base model in dev CIDEr that may be given up while the weights are moved back towards the base model's (Wortsman et al. 2022), so that less of what it knew is lost.</summary>
+    /// <summary>Share of the gain of a run from a base model in dev CIDEr that may be given up while the weights are moved back towards the
+    /// base model's (Wortsman et al. 2022), so that less of what it knew is lost.</summary>
     [Range(0.0, 1.0), Description("Of a run from a base model: share of the gain in dev CIDEr that may be given up while the weights are moved back towards the base model's, so that less of what it knew is lost; 0 = they stay as learnt."), Unit("share")]
     public double GiveUp { get; init; }
 
@@ -172,7 +175,8 @@ public sealed record TrainingOptions
     public int Seed { get; init; } = 1;
 
     /// <param name="hasBaseModel">Whether training starts from a model.</param>
-    /// <exception cref="ValidationException">An option is out of its range, or does not go with another; the message names it and the range.</exception>
+    /// <exception cref="ValidationException">An option is out of its range, or does not go with another; the message names it and the
+    /// range.</exception>
     public void Check(bool hasBaseModel)
     {
         foreach (var property in typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance))

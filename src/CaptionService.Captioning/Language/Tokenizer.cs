@@ -31,7 +31,8 @@ public sealed partial class Tokenizer
     /// <summary>Words that join two alike, lower-cased: on both sides of them captions do not say the same ("white and white").</summary>
     public IReadOnlyList<string> Joins { get; }
 
-    /// <summary>Words of a language written with spaces, lower-cased, that a caption may say more than once: those that stand for nothing in the
+    /// <summary>Words of a language written with spaces, lower-cased, that a caption may say more than once: those that stand for nothing
+    /// in the
     /// photo (<see cref="NeverLast"/> and some that may end a caption). Empty for a language that has no such list here.</summary>
     public IReadOnlyList<string> Repeatable { get; }
 

@@ -122,7 +122,8 @@ public sealed class Vocabulary
     }
 
     /// <summary>
-    /// These words, their ids unchanged, and after them those of another vocabulary that are not among them, in its order. A word of both is
+    /// These words, their ids unchanged, and after them those of another vocabulary that are not among them, in its order. A word of both
+    /// is
     /// shown as the other has it, which is the one of the captions at hand.
     /// </summary>
     /// <exception cref="VocabularyException">More than <see cref="MaxCount"/> words.</exception>

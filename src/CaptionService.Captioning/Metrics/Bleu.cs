@@ -34,7 +34,8 @@ public static class Bleu
     public static double[] Sentence<T>(IReadOnlyList<T> hypothesis, IReadOnlyList<IReadOnlyList<T>> references) where T : notnull =>
         Corpus([hypothesis], [references]);
 
-    /// <summary>Length of the reference closest in length, of two equally close ones the shorter: what the brevity penalty compares with.</summary>
+    /// <summary>Length of the reference closest in length, of two equally close ones the shorter: what the brevity penalty compares
+    /// with.</summary>
     internal static int ClosestLength<T>(int length, IReadOnlyList<IReadOnlyList<T>> references) =>
         references.Select(r => r.Count).MinBy(count => (Math.Abs(count - length), count));
 

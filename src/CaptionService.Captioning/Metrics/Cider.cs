@@ -40,7 +40,8 @@ public sealed class Cider<T> where T : notnull
             inverseFrequency[ngram] = logDocuments - Math.Log(count);
     }
 
-    /// <summary>CIDEr-D of one sentence: n-gram weights clipped to the reference's, and a Gaussian penalty (σ = 6) on a difference in length.</summary>
+    /// <summary>CIDEr-D of one sentence: n-gram weights clipped to the reference's, and a Gaussian penalty (σ = 6) on a difference in
+    /// length.</summary>
     /// <param name="hypothesis">The sentence.</param>
     /// <param name="references">Its photo's references, at least one; the score is their mean.</param>
     /// <returns>0 to 10.</returns>

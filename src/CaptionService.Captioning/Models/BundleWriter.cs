@@ -47,7 +47,8 @@ public static class BundleWriter
         });
     }
 
-    /// <summary>Saves a bundle again with what is fitted to its captions: what people are expected to say, and a calibration or the reason why it has none; every other file stays byte for byte.</summary>
+    /// <summary>Saves a bundle again with what is fitted to its captions: what people are expected to say, and a calibration or the reason
+    /// why it has none; every other file stays byte for byte.</summary>
     /// <param name="from">The bundle.</param>
     /// <param name="folder">Where to save it; may be the same.</param>
     /// <param name="expected">What people are expected to say, or null.</param>
@@ -68,7 +69,8 @@ public static class BundleWriter
         });
     }
 
-    /// <summary>Saves a bundle again with the decoder's matrices as int8 and without what was fitted to its captions: half the size.</summary>
+    /// <summary>Saves a bundle again with the decoder's matrices as int8 and without what was fitted to its captions: half the
+    /// size.</summary>
     /// <param name="from">The bundle.</param>
     /// <param name="folder">Where to save it; may be the same.</param>
     /// <returns>The card as saved.</returns>

@@ -6,8 +6,10 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Models;
 
 /// <summary>
-/// Matrices stored as int8 with a scale for each row, <c>NAME</c> (I8) and <c>NAME_scale</c> (F32), as compressed-tensors names them: half the size
-/// of fp16, for a rounding of each weight by at most 1/254 of its row's largest. They are widened when they are loaded; products are not made in int8.
+/// Matrices stored as int8 with a scale for each row, <c>NAME</c> (I8) and <c>NAME_scale</c> (F32), as compressed-tensors names them: half
+/// the size
+/// of fp16, for a rounding of each weight by at most 1/254 of its row's largest. They are widened when they are loaded; products are not
+/// made in int8.
 /// </summary>
 internal static class Int8Weights
 {

@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Models;
 
-/// <summary>A model on disk: a folder of <see cref="BundleFiles"/>, checked and loaded. No file is used before its digest is checked.</summary>
+/// <summary>A model on disk: a folder of <see cref="BundleFiles"/>, checked and loaded. No file is used before its digest is
+/// checked.</summary>
 public sealed class ModelBundle : IDisposable
 {
     /// <summary>What the model says of itself.</summary>
@@ -26,7 +27,8 @@ public sealed class ModelBundle : IDisposable
     /// <summary>What it changes of the encoder (<see cref="EncoderAdapter"/>), or null: nothing.</summary>
     public string? AdapterPath { get; }
 
-    /// <summary>What says how near its captions are to those that people would write (<see cref="ExpectedCider"/>), or null: nothing does.</summary>
+    /// <summary>What says how near its captions are to those that people would write (<see cref="ExpectedCider"/>), or null: nothing
+    /// does.</summary>
     public string? ExpectedCiderPath { get; }
 
     /// <summary>What gives its captions their confidence, or null: <see cref="ModelCard.WhyNoConfidence"/> says why.</summary>

@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Ranking;
 
 /// <summary>
-/// The CIDEr that a caption of a photo can expect of people's captions of it, which nobody has written: <c>expected-cider.safetensors</c> of a bundle.
+/// The CIDEr that a caption of a photo can expect of people's captions of it, which nobody has written: <c>expected-cider.safetensors</c>
+/// of a bundle.
 /// Captions lie in a latent semantic space of their n-grams' tf-idf vectors (LSA, Deerwester et al. 1990), each where the sum over its
 /// n-grams puts it; a small network says where people's captions of a photo would lie, from the mean activations of the encoder's channels.
 /// The product of the two embeddings is the mean over n = 1 to 4 of the cosine that CIDEr is made of.
@@ -16,21 +17,26 @@ namespace CaptionService.Captioning.Ranking;
 /// <remarks>
 /// Captions were ranked so with those of the most similar photos (Devlin et al. 2015, arXiv:1505.04467) and with a network that compares
 /// photo and caption (DMSM, Fang et al. 2015, arXiv:1411.4952). The decoder asks which word comes next; this asks whether the sentence as a
-/// whole is about the photo, and its pairs of words already guide the search there. It holds no photo and no caption. For one thread at a time.
+/// whole is about the photo, and its pairs of words already guide the search there. It holds no photo and no caption. For one thread at a
+/// time.
 /// </remarks>
 public sealed class ExpectedCider : IDisposable
 {
     /// <summary>Its file in a bundle.</summary>
     public const string FileName = "expected-cider.safetensors";
 
-    /// <summary>The tensors of the file: a photo's channels are compared by <c>channels.mean</c> and <c>channels.std</c> (F), the network is <c>hidden</c> (H, F) and <c>output</c>
-    /// (R, H) with their biases; <c>ngrams</c> (G, 4) int32 are ids of words, -1 past the length, with their <c>idf</c> (G), and are embedded at <c>vectors</c> (G, R) int8 times
-    /// <c>scales</c> (G); <c>unlisted_idf</c> (1) stands for that of all others; <c>ranking</c> (2), which older files lack, are the <see cref="RankingWeights"/>.</summary>
+    /// <summary>The tensors of the file: a photo's channels are compared by <c>channels.mean</c> and <c>channels.std</c> (F), the network
+    /// is <c>hidden</c> (H, F) and <c>output</c>
+    /// (R, H) with their biases; <c>ngrams</c> (G, 4) int32 are ids of words, -1 past the length, with their <c>idf</c> (G), and are
+    /// embedded at <c>vectors</c> (G, R) int8 times
+    /// <c>scales</c> (G); <c>unlisted_idf</c> (1) stands for that of all others; <c>ranking</c> (2), which older files lack, are the
+    /// <see cref="RankingWeights"/>.</summary>
     private static readonly string[] s_names = ["channels.mean", "channels.std", "hidden.weight", "hidden.bias", "output.weight", "output.bias", "ngrams", "idf", "vectors", "scales", "unlisted_idf", Weights];
 
     private const string Weights = "ranking";
 
-    // Chosen on the development splits of three languages: how much pairs of words guide the search, and what a pair costs, as a share of the square of its idf.
+    // Chosen on the development splits of three languages: how much pairs of words guide the search, and what a pair costs, as a share of
+    // the square of its idf.
     private const double Guidance = 2.5, PairPenalty = 0.006;
 
     private readonly IReadOnlyDictionary<string, Tensor> _stored;

@@ -9,10 +9,13 @@ namespace CaptionService.Captioning.Ranking;
 /// can be expected to say of it (<see cref="ExpectedCider"/>), where the model knows that.
 /// </summary>
 /// <remarks>
-/// With weight w = √p of each hypothesis, its own times 0.3, the agreement of a is the weighted mean of its similarity to all; similarity is the mean
-/// over n = 1 to 4 of the share of common n-grams (Dice). What it can expect and its length count beside as the model's <see cref="RankingWeights"/> say.
+/// With weight w = √p of each hypothesis, its own times 0.3, the agreement of a is the weighted mean of its similarity to all; similarity
+/// is the mean
+/// over n = 1 to 4 of the share of common n-grams (Dice). What it can expect and its length count beside as the model's
+/// <see cref="RankingWeights"/> say.
 /// Where nothing is expected and the best hypothesis' mean log-probability, over its words and end, is -0.4 or more,
-/// the model is sure of what to say, as of the few photos it knows by heart; there its own order stays, since most others are blends of what it knows.
+/// the model is sure of what to say, as of the few photos it knows by heart; there its own order stays, since most others are blends of
+/// what it knows.
 /// The three constants were chosen on the development splits of three languages.
 /// </remarks>
 internal static class MinimumBayesRisk

@@ -6,7 +6,8 @@ namespace CaptionService.Captioning.Ranking;
 
 /// <summary>A beam search and the order of what it finds.</summary>
 /// <param name="Beams">The search; <see cref="BeamSearchOptions.Count"/> is the number of captions returned.</param>
-/// <param name="ByRisk">Whether the search is guided and its hypotheses ranked by minimum Bayes risk (<see cref="MinimumBayesRisk"/>), which
+/// <param name="ByRisk">Whether the search is guided and its hypotheses ranked by minimum Bayes risk (<see cref="MinimumBayesRisk"/>),
+/// which
 /// looks at all of the width; else they keep the order of their scores. With one group only.</param>
 public sealed record RankedSearch(BeamSearchOptions Beams, bool ByRisk)
 {

@@ -5,9 +5,11 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Search;
 
 /// <summary>One step of a decoder for every beam of every photo that is still searched.</summary>
-/// <param name="words">The beams' last words, (n, b) int64; at the first step b is 1 and all are <see cref="Vocabulary.Start"/>, after it b is the width.</param>
+/// <param name="words">The beams' last words, (n, b) int64; at the first step b is 1 and all are <see cref="Vocabulary.Start"/>, after it b
+/// is the width.</param>
 /// <param name="photos">Rows of the step before that remain, (n) int64, ascending; null when all do.</param>
-/// <param name="parents">The beam of the step before, within its photo, that each beam continues, (n, b) int64; null at the first step.</param>
+/// <param name="parents">The beam of the step before, within its photo, that each beam continues, (n, b) int64; null at the first
+/// step.</param>
 /// <returns>Log-probabilities of the next word, (n, b, V) float32 with V at least 4; the search disposes them.</returns>
 /// <remarks>The arguments belong to the search, which disposes them after the step.</remarks>
 public delegate Tensor DecodeStep(Tensor words, Tensor? photos, Tensor? parents);
@@ -112,7 +114,8 @@ public static class BeamSearch
         return Array.ConvertAll(all, IReadOnlyList<Hypothesis> (beams) => beams.Ranked());
     }
 
-    /// <summary>The best continuations of each group's beams: their log p with their bonuses, then beam in the group · V + word, as one (2, n, groups, count) array.</summary>
+    /// <summary>The best continuations of each group's beams: their log p with their bonuses, then beam in the group · V + word, as one (2,
+    /// n, groups, count) array.</summary>
     private static double[] Best(Tensor logProbabilities, float[] totals, long[] columns, List<long> blocked, List<(long Column, float Value)> bonuses, int groups, int count)
     {
         using DisposeScope scope = NewDisposeScope();

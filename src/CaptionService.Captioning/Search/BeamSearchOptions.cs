@@ -32,7 +32,8 @@ public sealed record BeamSearchOptions
     /// <summary>No run of this many words occurs twice in a hypothesis: 1 up, or 0 to allow it.</summary>
     public int NoRepeatNgram { get; init; }
 
-    /// <summary>Whether a word may not follow itself, at once ("a dog dog") or across one of <see cref="Joins"/> ("a white and white dog"), and
+    /// <summary>Whether a word may not follow itself, at once ("a dog dog") or across one of <see cref="Joins"/> ("a white and white dog"),
+    /// and
     /// where <see cref="Repeatable"/> are known, no other word occurs twice ("on the beach on a beach").</summary>
     public bool NoWordTwice { get; init; }
 
@@ -45,18 +46,21 @@ public sealed record BeamSearchOptions
     /// <summary>Ids never emitted, each below V, besides <c>&lt;pad&gt;</c>, <c>&lt;start&gt;</c> and <c>&lt;unk&gt;</c>.</summary>
     public IReadOnlyList<int> Forbidden { get; init; } = [];
 
-    /// <summary>Ids, each below V, that no hypothesis ends on ("a dog with a"): not before its end, and not where it is cut at <see cref="MaxLength"/>.</summary>
+    /// <summary>Ids, each below V, that no hypothesis ends on ("a dog with a"): not before its end, and not where it is cut at
+    /// <see cref="MaxLength"/>.</summary>
     public IReadOnlyList<int> NeverLast { get; init; } = [];
 
     /// <summary>Groups that the beams are searched in: 1 (plain beam search) to <see cref="Width"/>, which it divides.</summary>
     public int Groups { get; init; } = 1;
 
-    /// <summary>What a word costs a group for each beam of the groups before it that took the word at the same step, as log-probability: 0 up
+    /// <summary>What a word costs a group for each beam of the groups before it that took the word at the same step, as log-probability: 0
+    /// up
     /// (Hamming diversity). It steers the choice only; hypotheses keep their true probabilities.</summary>
     public double Diversity { get; init; }
 
     /// <summary>The search's defaults for a language: no pair of words twice, no word
-    /// twice in a row or, of what is to be seen, at all. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs of four are kept from repeating.
+    /// twice in a row or, of what is to be seen, at all. Where a character is a word, both are part of the language (慢慢, 一个…一个): only runs
+    /// of four are kept from repeating.
     /// No hypothesis ends on a word that leaves it unfinished.</summary>
     public static BeamSearchOptions For(Tokenizer tokenizer, Vocabulary vocabulary)
     {
@@ -73,7 +77,8 @@ public sealed record BeamSearchOptions
         };
     }
 
-    /// <summary>This search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to whole groups.</summary>
+    /// <summary>This search for hypotheses that differ: each of <see cref="Count"/> comes from a group of its own, the width rounded up to
+    /// whole groups.</summary>
     /// <param name="diversity">0: the plain search, unchanged.</param>
     public BeamSearchOptions Diverse(double diversity) =>
         diversity == 0 ? this : this with { Groups = Count, Width = (Width + Count - 1) / Count * Count, Diversity = diversity };

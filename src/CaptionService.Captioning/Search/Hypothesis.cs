@@ -6,5 +6,6 @@ namespace CaptionService.Captioning.Search;
 /// <param name="LogProbability">Their sum and, when ended, that of the end.</param>
 /// <param name="Score">log p / length^a: what the search compares hypotheses by, where nothing guides it.</param>
 /// <param name="Ended">Whether the decoder ended it; if not, it was cut at the greatest length.</param>
-/// <param name="Rows">For each word the row, photo · b + beam, of the step's (n, b) arguments whose output produced it: where a caller that keeps each step's attention finds the word's.</param>
+/// <param name="Rows">For each word the row, photo · b + beam, of the step's (n, b) arguments whose output produced it: where a caller that
+/// keeps each step's attention finds the word's.</param>
 public record Hypothesis(int[] Words, float[] WordLogProbabilities, double LogProbability, double Score, bool Ended, int[] Rows);

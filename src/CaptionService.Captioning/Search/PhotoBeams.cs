@@ -75,7 +75,8 @@ internal sealed class PhotoBeams
     }
 
     /// <summary>Takes the next beams and ends from a step's candidates.</summary>
-    /// <param name="scores">The candidates' log p, best first, those of a group together; at the first step one such list for all groups.</param>
+    /// <param name="scores">The candidates' log p, best first, those of a group together; at the first step one such list for all
+    /// groups.</param>
     /// <param name="indexes">Their beam in the group · V + word.</param>
     /// <param name="candidates">Candidates in a list.</param>
     /// <param name="vocabulary">V.</param>
@@ -126,7 +127,8 @@ internal sealed class PhotoBeams
             && (size == 1 || Score(group.Alive[0].Total, options.MaxLength + 1) <= group.Ended[^1].Score);
     }
 
-    /// <summary>Puts candidates into the order that they have with what the groups before have taken made dearer; their log p stay true.</summary>
+    /// <summary>Puts candidates into the order that they have with what the groups before have taken made dearer; their log p stay
+    /// true.</summary>
     private void Penalise(ref ReadOnlySpan<double> scores, ref ReadOnlySpan<double> indexes, int vocabulary)
     {
         int n = scores.Length;
@@ -150,7 +152,8 @@ internal sealed class PhotoBeams
     /// <summary>What a word after a beam adds to its total beside its log p.</summary>
     private double Bonus(Node node, int word) => bonusesAfter is null || node.Length == 0 ? 0 : bonusesAfter(node.Word).GetValueOrDefault(word) - pairPenalty;
 
-    /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow or earn a bonus.</summary>
+    /// <summary>Writes the next step's arguments from <paramref name="offset"/> on, and which (beam, word) may not follow or earn a
+    /// bonus.</summary>
     public void Fill(int offset, long[] words, long[] parents, float[] totals, int vocabulary, List<long> blocked, List<(long Column, float Value)> bonuses)
     {
         foreach (Group group in groups)

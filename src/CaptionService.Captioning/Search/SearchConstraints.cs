@@ -2,7 +2,8 @@ using CaptionService.Captioning.Language;
 
 namespace CaptionService.Captioning.Search;
 
-/// <summary>Every rule of a search about which word may not follow: no repetition, no end after a word that leaves a caption unfinished.</summary>
+/// <summary>Every rule of a search about which word may not follow: no repetition, no end after a word that leaves a caption
+/// unfinished.</summary>
 internal sealed class SearchConstraints(BeamSearchOptions options)
 {
     private readonly HashSet<int> _neverLast = [.. options.NeverLast], _joins = [.. options.Joins], _repeatable = [.. options.Repeatable];
