@@ -2,6 +2,7 @@ using CaptionService.Api;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
+using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
@@ -10,6 +11,7 @@ builder.AddRequestLog();
 builder.Services.AddProblems();
 builder.Services.AddStorage();
 builder.Services.AddHealth();
+builder.Services.AddTrainer();
 builder.Services.AddModels();
 builder.Services.AddEvaluations();
 builder.Services.AddCaptions();

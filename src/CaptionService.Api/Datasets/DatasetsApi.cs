@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
 using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -23,7 +24,8 @@ public static class DatasetsApi
         services.AddSingleton<DatasetUpload>();
         services.AddSingleton<DatasetImporter>();
         services.AddSingleton<DatasetInspector>();
-        return services.AddHostedService(provider => provider.GetRequiredService<DatasetInspector>());
+        services.AddSingleton<ITrainerWork>(provider => provider.GetRequiredService<DatasetInspector>());
+        return services.AddHostedService<DatasetSweep>();
     }
 
     /// <summary>Maps <c>/datasets</c>.</summary>

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using CaptionService.Api.Datasets;
-using CaptionService.Api.TrainingJobs;
+using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
 using Microsoft.EntityFrameworkCore;
@@ -10,20 +10,24 @@ using Microsoft.Extensions.Options;
 namespace CaptionService.Api.Models;
 
 /// <summary>
-/// Works off evaluations, one at a time, each by the trainer's <c>evaluate</c> verb in a process last in line for the
-/// processor. A model's result on a split of a data set is kept: both never change, so it is never computed twice.
+/// Evaluations, one at a time, each by the trainer's <c>evaluate</c> verb. A model's result on a split of a data set is kept:
+/// both never change, so it is never computed twice.
 /// </summary>
-public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databases, DataFolder held, ModelRegistry models, IHostApplicationLifetime lifetime, IOptions<StorageOptions> storage,
-    IOptions<TrainingSettings> settings, TimeProvider time, ILogger<EvaluationRunner> logger) : BackgroundService
+public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databases, ModelRegistry models, TrainerRunner trainers, IOptions<StorageOptions> storage,
+    TimeProvider time, ILogger<EvaluationRunner> logger) : ITrainerWork
 {
     /// <summary>States of an evaluation.</summary>
     internal const string Queued = "queued", Running = "running", Succeeded = "succeeded", Failed = "failed";
 
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(2);        // for what another server of this folder was asked
-    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);       // nothing is to be saved
 
-    private readonly SemaphoreSlim _added = new(0);
     private readonly ConcurrentDictionary<string, TaskCompletionSource> _waiting = [];
+
+    /// <inheritdoc />
+    public int AtOnce => 1;
+
+    /// <inheritdoc />
+    public Signal Added { get; } = new();
 
     /// <summary>Adds an evaluation, or a comparison, to the queue.</summary>
     /// <exception cref="ProblemException">The data set is not there, not ready, or of another language.</exception>
@@ -48,7 +52,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         };
         db.Add(evaluation);
         await db.SaveChangesAsync(cancellation);
-        _added.Release();
+        Added.Raise();
         return evaluation;
     }
 
@@ -70,55 +74,19 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         }
     }
 
-    /// <inheritdoc />
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, lifetime.ApplicationStopping);
-        CancellationToken stopping = stop.Token;
-        bool recovered = false;
-        while (!stopping.IsCancellationRequested)
-        {
-            try
-            {
-                if (!recovered)
-                {
-                    await held.Hold(time, stopping);
-                    await Recover(stopping);
-                    recovered = true;
-                }
-                while (await Next(stopping) is { } evaluation)
-                {
-                    await Run(evaluation, stopping);
-                }
-                await _added.WaitAsync(Look, stopping);
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception failure)
-            {
-                Log.CannotWork(logger, failure);
-                await Task.WhenAny(Task.Delay(AfterFailure, time, stopping));
-            }
-        }
-    }
-
-    // A server that died left them running.
-    private async Task Recover(CancellationToken stopping)
+    /// <summary>Queues again what a server that died left running.</summary>
+    public async Task Recover(CancellationToken stopping)
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         await db.Evaluations.Where(e => e.State == Running).ExecuteUpdateAsync(set => set.SetProperty(e => e.State, Queued), stopping);
     }
 
-    private async Task<Evaluation?> Next(CancellationToken stopping)
+    /// <inheritdoc />
+    public async Task<QueuedRun?> Next(IReadOnlyCollection<string> running, CancellationToken stopping)
     {
         if (models.Default is null)
         {
-            // Nothing is evaluated before captions are made.
-            await Task.Delay(TimeSpan.FromMilliseconds(200), time, stopping);
-            _added.Release();
-            return null;
+            return null;        // nothing is evaluated before captions are made
         }
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         Evaluation? next = await db.Evaluations.Where(e => e.State == Queued).OrderBy(e => e.CreatedAt).ThenBy(e => e.Id).FirstOrDefaultAsync(stopping);
@@ -126,8 +94,9 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         {
             next.State = Running;
             await db.SaveChangesAsync(stopping);
+            return new QueuedRun(next.Id, stop => Run(next, stop));
         }
-        return next;
+        return null;
     }
 
     private async Task Run(Evaluation evaluation, CancellationToken stopping)
@@ -175,35 +144,15 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
                 Data = [DatasetFolder.Paths(Path.Combine(storage.Value.Datasets, datasetId))],
                 Features = storage.Value.Features,
             }, JobFile.Json), stopping);
-            await Start(["evaluate", model.Folder, job, "--split", split, "--output", output, "--attached"], log, stopping);
+            TrainerEnd end = await trainers.Run(new TrainerRun(["evaluate", model.Folder, job, "--split", split, "--output", output], log, Grace), stopping);
+            if (end.Outcome != TrainerOutcome.Succeeded)
+            {
+                stopping.ThrowIfCancellationRequested();
+                throw new EvaluationException(end.Outcome == TrainerOutcome.DiskFull ? "The disk is full: make room and ask again." : end.Message(10));
+            }
         }
         await using FileStream file = File.OpenRead(output);
         return (await JsonSerializer.DeserializeAsync<EvaluationResult>(file, TrainingEvent.Json, stopping))!;
-    }
-
-    private async Task Start(IReadOnlyList<string> arguments, string log, CancellationToken stopping)
-    {
-        using TrainerProcess trainer = TrainerProcess.Start(arguments, log, settings.Value);
-        Task<int> ended = trainer.Ended(CancellationToken.None);
-        await Task.WhenAny(ended, Task.Delay(Timeout.InfiniteTimeSpan, time, stopping));
-        if (!ended.IsCompleted)
-        {
-            trainer.Stop();         // nothing is to be saved: killed at the end of this method where it does not leave at once
-            await Task.WhenAny(ended, Task.Delay(TimeSpan.FromSeconds(2), time, CancellationToken.None));
-            stopping.ThrowIfCancellationRequested();
-        }
-        if (await ended is not TrainerExit.Succeeded and int code)
-        {
-            stopping.ThrowIfCancellationRequested();
-            throw new EvaluationException(code == TrainerExit.DiskFull ? "The disk is full: make room and ask again." : $"The trainer ended with {code}. Its last lines:\n{string.Join('\n', await TrainerProcess.LastLines(log, 10, CancellationToken.None))}");
-        }
-    }
-
-    /// <inheritdoc />
-    public override void Dispose()
-    {
-        _added.Dispose();
-        base.Dispose();
     }
 
     private sealed class EvaluationException(string message) : Exception(message);
@@ -212,8 +161,5 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
     {
         [LoggerMessage(1, LogLevel.Warning, "Evaluation {Id} failed")]
         public static partial void EvaluationFailed(ILogger logger, string id, Exception failure);
-
-        [LoggerMessage(2, LogLevel.Error, "The queue of evaluations cannot be worked off")]
-        public static partial void CannotWork(ILogger logger, Exception failure);
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -15,7 +16,7 @@ public static class EvaluationsApi
     {
         services.AddSingleton<EvaluationRunner>();
         services.AddSingleton<ModelGate>();
-        return services.AddHostedService(provider => provider.GetRequiredService<EvaluationRunner>());
+        return services.AddSingleton<ITrainerWork>(provider => provider.GetRequiredService<EvaluationRunner>());
     }
 
     /// <summary>Maps <c>/evaluations</c>.</summary>

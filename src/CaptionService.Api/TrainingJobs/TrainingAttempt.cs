@@ -1,5 +1,6 @@
 using System.Text.Json;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
 
@@ -10,7 +11,7 @@ namespace CaptionService.Api.TrainingJobs;
 /// trainer ended. All there is to go on from is the folder and the database, so this server may die at any line.
 /// </summary>
 internal sealed partial class TrainingAttempt(string id, int number, string owner, IDbContextFactory<CaptionDb> databases, TrainingSignals signals, TrainingModels models,
-    StorageOptions storage, TrainingSettings settings, TimeProvider time, ILogger logger)
+    TrainerRunner trainers, StorageOptions storage, TrainingSettings settings, TrainerOptions options, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
 
@@ -24,9 +25,9 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         try
         {
             await Write(stopping);
-            if (await Train(stopping) is { } code)
+            if (await Train(stopping) is { } end)
             {
-                await End(code, stopping);
+                await End(end, stopping);
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -78,83 +79,64 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         };
     }
 
-    /// <summary>Starts the trainer and follows it to its end.</summary>
-    /// <returns>Its exit code; null when this attempt was given up.</returns>
-    private async Task<int?> Train(CancellationToken stopping)
+    /// <summary>Runs the trainer and stores its events.</summary>
+    /// <returns>How it ended; null when this attempt was given up.</returns>
+    private async Task<TrainerEnd?> Train(CancellationToken stopping)
     {
         var events = new EventFile(Path.Combine(_folder, "events.jsonl"));
-        using TrainerProcess trainer = TrainerProcess.Start(["train", _folder, "--attached"], _log, settings);
-        Log.Started(logger, id, number, trainer.Id);
-        Task<int> ended = trainer.Ended(CancellationToken.None);
-        DateTimeOffset? askedAt = null;
-        while (true)
+        Log.Started(logger, id, number);
+        TrainerEnd end = await trainers.Run(new TrainerRun(["train", _folder], _log, options.StopGrace) { Look = Look, Changes = signals }, stopping);
+        // Its last events are stored before its end is, however long the database is away.
+        (JobState? State, bool Stored) last;
+        do
         {
-            Task changed = signals.Changed;
-            await Task.WhenAny(ended, changed, Task.Delay(settings.Follow, time, CancellationToken.None));
-            bool last = ended.IsCompleted;
-            (JobState? state, bool stored) = await _job.Follow(events);
-            if (state is null)
-            {
-                Log.Lost(logger, id, number);      // another server has it: the fence keeps this trainer from writing
-                trainer.Kill();
-                return null;
-            }
-            if (last)
-            {
-                // Its last events are stored before its end is, however long the database is away.
-                if (stored || stopping.IsCancellationRequested)
-                {
-                    return await ended;
-                }
-                continue;
-            }
-            if (askedAt is null && (stopping.IsCancellationRequested || state == JobState.Cancelling))
-            {
-                trainer.Stop();
-                askedAt = time.GetUtcNow();
-            }
-            if (time.GetUtcNow() - askedAt > settings.StopGrace)
-            {
-                Log.Killed(logger, id, settings.StopGrace.TotalSeconds);
-                trainer.Kill();
-            }
-            if (changed.IsCompleted)
-            {
-                await Task.WhenAny(ended, Task.Delay(TimeSpan.FromMilliseconds(50), time, CancellationToken.None));     // many changes, few looks
-            }
+            last = await _job.Follow(events);
         }
+        while (last is { State: not null, Stored: false } && !stopping.IsCancellationRequested);
+        if (last.State is null)
+        {
+            Log.Lost(logger, id, number);
+        }
+        return last.State is null ? null : end;
+
+        async Task<TrainerWish> Look() => (await _job.Follow(events)).State switch
+        {
+            null => TrainerWish.Abandon,        // another server has it: the fence keeps this trainer from writing
+            JobState.Cancelling => TrainerWish.Stop,
+            _ => TrainerWish.GoOn,
+        };
     }
 
-    private async Task End(int code, CancellationToken stopping)
+    private async Task End(TrainerEnd end, CancellationToken stopping)
     {
-        Log.Ended(logger, id, number, code);
-        string said = string.Join('\n', await TrainerProcess.LastLines(_log, 20, CancellationToken.None));
+        Log.Ended(logger, id, number, end.Code);
+        TrainerOutcome outcome = end.Outcome;
         (string Name, int Version, string? Decision)? published = null;
-        if (code == TrainerExit.Succeeded)
+        if (outcome == TrainerOutcome.Succeeded)
         {
             published = await Publish(stopping);
-            code = published is null ? TrainerExit.Stopped : code;
+            outcome = published is null ? TrainerOutcome.Stopped : outcome;
         }
         int crashes = 0;
         await _job.Change(job =>
         {
             DateTimeOffset now = time.GetUtcNow();
-            switch (code)
+            switch (outcome)
             {
-                case TrainerExit.Succeeded:
+                case TrainerOutcome.Succeeded:
                     job.Succeed(published!.Value.Name, published.Value.Version, published.Value.Decision, now);
                     break;
-                case TrainerExit.Stopped:
+                case TrainerOutcome.Stopped:
                     job.Stopped(now);
                     break;
-                case TrainerExit.BadJob or TrainerExit.BadData or TrainerExit.Collapsed or TrainerExit.Failed:
-                    job.Fail(job.Error ?? said, now);
+                case TrainerOutcome.Failed:
+                    job.Fail(job.Error ?? string.Join('\n', end.LastLines), now);
                     break;
-                case TrainerExit.DiskFull:
+                case TrainerOutcome.DiskFull:
                     job.OutOfRoom(now);
                     break;
                 default:
-                    job.Crashed($"The trainer ended with {code}. Its last lines:\n{said}", settings.MaxCrashes, now);
+                    job.Crashed(end.Message(20), settings.MaxCrashes, now);
                     crashes = job.CrashesWithoutProgress;
                     break;
             }
@@ -238,17 +220,14 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Information, "Job {Id}, attempt {Attempt}: trainer {Process} started")]
-        public static partial void Started(ILogger logger, string id, int attempt, int process);
+        [LoggerMessage(1, LogLevel.Information, "Job {Id}: attempt {Attempt} starts")]
+        public static partial void Started(ILogger logger, string id, int attempt);
 
         [LoggerMessage(2, LogLevel.Information, "Job {Id}, attempt {Attempt}: the trainer ended with {Code}")]
         public static partial void Ended(ILogger logger, string id, int attempt, int code);
 
         [LoggerMessage(3, LogLevel.Warning, "Job {Id}, attempt {Attempt}, was given to another server")]
         public static partial void Lost(ILogger logger, string id, int attempt);
-
-        [LoggerMessage(4, LogLevel.Warning, "Job {Id}: the trainer did not stop within {Seconds} s and is killed")]
-        public static partial void Killed(ILogger logger, string id, double seconds);
 
         [LoggerMessage(5, LogLevel.Error, "Job {Id} could not be run")]
         public static partial void RunFailed(ILogger logger, string id, Exception failure);

@@ -1,59 +1,35 @@
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Trainer;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.TrainingJobs;
 
 /// <summary>
-/// Works off the queue of jobs: claims one and has an attempt made (<see cref="TrainingAttempt"/>). The queue is the
-/// database, so this server may die at any line.
+/// The queue of jobs: claims one and has an attempt made (<see cref="TrainingAttempt"/>). The queue is the database, so this
+/// server may die at any line.
 /// </summary>
-public sealed partial class TrainingController(IDbContextFactory<CaptionDb> databases, DataFolder folder, TrainingSignals signals, TrainingModels models, IHostApplicationLifetime lifetime,
-    IOptions<StorageOptions> storage, IOptions<TrainingSettings> settings, TimeProvider time, ILogger<TrainingController> logger) : BackgroundService
+internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases, TrainingSignals signals, TrainingModels models, TrainerRunner trainers,
+    IOptions<StorageOptions> storage, IOptions<TrainingSettings> settings, IOptions<TrainerOptions> options, TimeProvider time, ILogger<TrainingController> logger) : ITrainerWork
 {
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(2);        // for what other servers did
-    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
-
     private readonly string _owner = $"{Environment.MachineName}:{storage.Value.Jobs}";
 
     /// <inheritdoc />
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    public int AtOnce => settings.Value.Jobs;
+
+    /// <inheritdoc />
+    public Signal Added => signals;
+
+    /// <summary>Nothing to do: jobs of this owner have lost their server, so a claim takes them over.</summary>
+    public Task Recover(CancellationToken stopping) => Task.CompletedTask;
+
+    /// <summary>Looks what has become of the data sets that jobs wait for, then claims the oldest job.</summary>
+    public async Task<QueuedRun?> Next(IReadOnlyCollection<string> running, CancellationToken stopping)
     {
-        // From the first sign of a shutdown: trainers save while the last captions are answered.
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, lifetime.ApplicationStopping);
-        CancellationToken stopping = stop.Token;
-        var running = new Dictionary<string, Task>();
-        try
-        {
-            await folder.Hold(time, stopping);      // so jobs of this owner have lost their server
-            while (true)
-            {
-                Task changed = signals.Changed;
-                foreach (string ended in running.Where(r => r.Value.IsCompleted).Select(r => r.Key).ToArray())
-                {
-                    running.Remove(ended);
-                }
-                try
-                {
-                    await LookAtDatasets(stopping);
-                    while (running.Count < settings.Value.Jobs && await Claim(running.Keys, stopping) is var (id, number))
-                    {
-                        running[id] = new TrainingAttempt(id, number, _owner, databases, signals, models, storage.Value, settings.Value, time, logger).Run(stopping);
-                    }
-                }
-                catch (Exception failure) when (failure is not OperationCanceledException)
-                {
-                    Log.CannotLook(logger, failure);
-                    await Task.Delay(AfterFailure, time, stopping);
-                }
-                await Task.WhenAny([changed, Task.Delay(Look, time, stopping), .. running.Values]);
-                stopping.ThrowIfCancellationRequested();
-            }
-        }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-        {
-            await Task.WhenAll(running.Values);
-        }
+        await LookAtDatasets(stopping);
+        return await Claim(running, stopping) is var (id, number)
+            ? new QueuedRun(id, new TrainingAttempt(id, number, _owner, databases, signals, models, trainers, storage.Value, settings.Value, options.Value, time, logger).Run)
+            : null;
     }
 
     private async Task LookAtDatasets(CancellationToken stopping)
@@ -97,11 +73,5 @@ public sealed partial class TrainingController(IDbContextFactory<CaptionDb> data
         }
         job.Claim(_owner, now + settings.Value.Lease, now);
         return await HeldJob.Save(db, stopping) ? (job.Id, job.Attempt) : null;
-    }
-
-    private static partial class Log
-    {
-        [LoggerMessage(7, LogLevel.Error, "The queue of training jobs cannot be read")]
-        public static partial void CannotLook(ILogger logger, Exception failure);
     }
 }

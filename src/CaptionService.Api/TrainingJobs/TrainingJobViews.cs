@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Trainer;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
@@ -69,7 +70,7 @@ internal static class TrainingJobViews
             throw TrainingJobRequest.Invalid($"lines is {lines}; it must be 1 to 10000.");
         }
         TrainingJob job = await TrainingJobsApi.Find(db, id, aborted);
-        IReadOnlyList<string> log = await TrainerProcess.LastLines(Path.Combine(storage.Value.Jobs, job.Id, "log.txt"), lines, aborted);
+        IReadOnlyList<string> log = await TrainerLog.LastLines(Path.Combine(storage.Value.Jobs, job.Id, "log.txt"), lines, aborted);
         return TypedResults.Text(string.Concat(log.Select(line => line + "\n")), "text/plain; charset=utf-8");
     }
 

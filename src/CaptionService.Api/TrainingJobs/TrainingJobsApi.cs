@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Trainer;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 
@@ -15,7 +16,7 @@ public static class TrainingJobsApi
         services.AddOptions<TrainingSettings>().BindConfiguration(TrainingSettings.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<TrainingSignals>();
         services.AddSingleton<TrainingModels>();
-        return services.AddHostedService<TrainingController>();
+        return services.AddSingleton<ITrainerWork, TrainingController>();
     }
 
     /// <summary>Maps <c>/training-jobs</c> and <c>/training-presets</c>.</summary>

@@ -1,13 +1,6 @@
+using CaptionService.Api.Trainer;
+
 namespace CaptionService.Api.TrainingJobs;
 
-/// <summary>Says that something of the jobs has changed, so that nobody in this process need wait for the next look.</summary>
-public sealed class TrainingSignals
-{
-    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    /// <summary>Completes at the next change. Take it before looking, so that nothing is missed between.</summary>
-    public Task Changed => Volatile.Read(ref _changed).Task;
-
-    /// <summary>Something has changed.</summary>
-    public void Raise() => Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
-}
+/// <summary>Raised when jobs change: what runs them and who watches them look again.</summary>
+public sealed class TrainingSignals : Signal;

@@ -2,27 +2,27 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 
-namespace CaptionService.Api.TrainingJobs;
+namespace CaptionService.Api.Trainer;
 
 /// <summary>
 /// A trainer: a process of its own, last in line for processor and disk. Its standard input is held open; that it closes,
 /// because the server asks or is gone, means save and stop.
 /// </summary>
-public sealed class TrainerProcess : IDisposable
+internal sealed class TrainerProcess : IDisposable
 {
     private readonly Process _process;
     private readonly Task _output;
 
     private TrainerProcess(Process process, Task output) => (_process, _output) = (process, output);
 
-    /// <summary>Of the process.</summary>
+    /// <summary>The process id.</summary>
     public int Id => _process.Id;
 
-    /// <summary>Starts one.</summary>
+    /// <summary>Starts a trainer.</summary>
     /// <param name="arguments">Verb and what follows; <c>--attached</c> where it is to stop with this server.</param>
     /// <param name="log">File to which its output is appended.</param>
     /// <param name="settings">Threads, priority, GPUs.</param>
-    public static TrainerProcess Start(IReadOnlyList<string> arguments, string log, TrainingSettings settings)
+    public static TrainerProcess Start(IReadOnlyList<string> arguments, string log, TrainerOptions settings)
     {
         List<string> command = [DotnetHost(), Path.Combine(AppContext.BaseDirectory, "CaptionService.Trainer.dll"), .. arguments];
         bool unix = !OperatingSystem.IsWindows();
@@ -89,29 +89,11 @@ public sealed class TrainerProcess : IDisposable
 
     /// <summary>Waits for its end.</summary>
     /// <returns>The exit code; 128 and the signal's number where a signal ended it.</returns>
-    public async Task<int> Ended(CancellationToken cancellation)
+    public async Task<int> Ended()
     {
-        await _process.WaitForExitAsync(cancellation);
-        await _output.WaitAsync(cancellation);
+        await _process.WaitForExitAsync();
+        await _output;
         return _process.ExitCode;
-    }
-
-    /// <summary>Whether it runs no more.</summary>
-    public bool HasEnded => _process.HasExited;
-
-    /// <summary>The last lines of a log.</summary>
-    public static async Task<IReadOnlyList<string>> LastLines(string log, int lines, CancellationToken cancellation)
-    {
-        const int MaxBytes = 1 << 20;
-        if (!File.Exists(log))
-        {
-            return [];
-        }
-        await using var file = new FileStream(log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        file.Seek(Math.Max(0, file.Length - MaxBytes), SeekOrigin.Begin);
-        using var reader = new StreamReader(file);
-        string[] all = (await reader.ReadToEndAsync(cancellation)).Split('\n');
-        return [.. (all[^1].Length == 0 ? all[..^1] : all).TakeLast(lines)];
     }
 
     /// <summary>Kills it where it still runs.</summary>
