@@ -20,7 +20,7 @@ public static class HealthApi
                 return TypedResults.Ok(new HealthResponse("ready"));
             })
             .WithName("GetReady").WithSummary("200 when photos are captioned; 503 while the model loads and from the start of a shutdown")
-            .ProducesProblem(503);
+            .Problems(503);
     }
 }
 

@@ -1,7 +1,5 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using CaptionService.Api.Captions;
-using CaptionService.Api.Models;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.OpenApi;
 using Swashbuckle.AspNetCore.SwaggerGen;
@@ -42,10 +40,7 @@ public static class OpenApi
             swagger.UseAllOfToExtendReferenceSchemas();     // else what may be null does not say so where its type is an object
             swagger.SchemaFilter<ProblemSchema>();
             swagger.OperationFilter<ProblemResponses>();
-            swagger.OperationFilter<CaptionsOperation>();
-            swagger.OperationFilter<TrainingJobs.TrainingJobsOperation>();
-            swagger.OperationFilter<ModelUploadOperation>();
-            swagger.OperationFilter<Datasets.DatasetsOperation>();
+            swagger.OperationFilter<RouteText.Filter>();
         });
     }
 
@@ -104,11 +99,7 @@ public static class OpenApi
                 {
                     continue;
                 }
-                bool captions = operation.OperationId == CaptionsApi.OperationName;
-                ProblemKind[] kinds = [.. ProblemTable.All.Where(kind => kind.Status == code)];
-                response.Description = captions
-                    ? string.Join("; ", kinds.Select(kind => $"`{kind.Code}`: {kind.Title}"))
-                    : ((HttpStatusCode)code).ToString();
+                response.Description = ((HttpStatusCode)code).ToString();
                 if (code is 429 or 503 && response is OpenApiResponse concrete)
                 {
                     concrete.Headers = new Dictionary<string, IOpenApiHeader>

@@ -121,7 +121,7 @@ public static class ProblemTable
         BadHttpRequestException { StatusCode: 413 } => BodyTooLarge,
         BadHttpRequestException { StatusCode: 408 } => RequestTimeout,
         BadHttpRequestException => MalformedBody,
-        _ => StorageApi.Problem(exception) ?? Internal,
+        _ => StorageProblems.Of(exception) ?? Internal,
     };
 
     /// <summary>Which kind a status is that the framework chose.</summary>

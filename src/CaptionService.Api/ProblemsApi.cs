@@ -37,7 +37,7 @@ public static partial class ProblemsApi
             .WithName("GetProblem").WithTags("Problems")
             .WithSummary("What a problem's code means")
             .WithDescription("Every answer that is not a success is application/problem+json; its `type` leads here.")
-            .ProducesProblem(404);
+            .Problems(404);
 
     /// <summary>The problem object for a failure.</summary>
     internal static ProblemDetails Details(Exception exception) => Details(ProblemTable.Of(exception), What(exception));

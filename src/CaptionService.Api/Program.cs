@@ -2,11 +2,12 @@ using CaptionService.Api;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
-builder.AddServerLimits();
+builder.AddServerLimits(CaptioningOptions.MaxFormBytes);
 builder.AddRequestLog();
 builder.Services.AddProblems();
 builder.Services.AddStorage();

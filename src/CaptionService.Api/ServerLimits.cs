@@ -1,5 +1,3 @@
-using System.Text.Encodings.Web;
-using CaptionService.Api.Captions;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace CaptionService.Api;
@@ -11,7 +9,9 @@ public static class ServerLimits
     public const string DefaultAddress = "http://localhost:8080";
 
     /// <summary>Sets Kestrel's limits, the default address, and how JSON is written.</summary>
-    public static void AddServerLimits(this WebApplicationBuilder builder)
+    /// <param name="builder">The server.</param>
+    /// <param name="maxBodyBytes">Largest body where a route does not say.</param>
+    public static void AddServerLimits(this WebApplicationBuilder builder, long maxBodyBytes)
     {
         ConfigurationManager configuration = builder.Configuration;
         // ASPNETCORE_URLS, --urls, ASPNETCORE_HTTP_PORTS (set by the .NET images) and Kestrel:Endpoints all count before the default.
@@ -24,7 +24,7 @@ public static class ServerLimits
         {
             kestrel.AddServerHeader = false;
             KestrelServerLimits limits = kestrel.Limits;
-            limits.MaxRequestBodySize = CaptioningOptions.MaxFormBytes;                                     // POST /captions narrows it by the kind of body
+            limits.MaxRequestBodySize = maxBodyBytes;      // routes narrow or widen it
             limits.MaxRequestLineSize = 4 * 1024;
             limits.MaxRequestHeadersTotalSize = 16 * 1024;
             limits.MaxRequestHeaderCount = 64;
@@ -33,7 +33,6 @@ public static class ServerLimits
             limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(10));
             limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(10));
         });
-        // Captions in any language as they are written, not as \u escapes. Unsafe only inside HTML, where this JSON never is.
-        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping);
+        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.Encoder = Json.Encoder);
     }
 }

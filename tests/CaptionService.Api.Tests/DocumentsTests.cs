@@ -4,6 +4,8 @@ using System.Reflection;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
+using CaptionService.Api.Storage;
+using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
 
 namespace CaptionService.Api.Tests;
@@ -19,14 +21,13 @@ public sealed class DocumentsTests
     [InlineData(typeof(CaptioningOptions))]
     [InlineData(typeof(ModelsOptions))]
     [InlineData(typeof(DatasetsOptions))]
-    [InlineData(typeof(TrainingSettings))]
+    [InlineData(typeof(TrainingSettings), typeof(TrainerOptions))]
     [InlineData(typeof(StorageOptions))]
-    public void Every_setting_is_in_the_table_of_settings(Type options)
+    public void Every_setting_is_in_the_table_of_settings(params Type[] ofSection)
     {
-        object defaults = Activator.CreateInstance(options)!;
-        string section = (string)options.GetField("Section")!.GetRawConstantValue()!;
-        string[] expected = [.. options.GetProperties().Where(property => property.CanWrite)
-            .Select(property => $"| `{section}:{property.Name}` | {Default(property, property.GetValue(defaults))} | {Range(property)} |")];
+        string section = (string)ofSection[0].GetField("Section")!.GetRawConstantValue()!;
+        string[] expected = [.. ofSection.SelectMany(options => options.GetProperties().Where(property => property.CanWrite)
+            .Select(property => $"| `{section}:{property.Name}` | {Default(property, property.GetValue(Activator.CreateInstance(options)))} | {Range(property)} |"))];
 
         string[] told = [.. Rows("docs/settings.md", "| setting | default | range | meaning |")
             .Where(row => row.StartsWith($"| `{section}:", StringComparison.Ordinal)).Select(row => row[..(row.IndexOf('|', row.IndexOf('|', row.IndexOf('|', 1) + 1) + 1) + 1)])];

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Tests.TrainingJobs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;

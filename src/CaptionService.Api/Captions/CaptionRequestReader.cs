@@ -1,8 +1,6 @@
 using System.Buffers;
-using System.Text;
 using System.Text.Json;
 using CaptionService.Captioning.Encoders;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
@@ -45,10 +43,9 @@ internal sealed class CaptionRequestReader : IDisposable
         }
 
         // The declared type tells forms and JSON from the rest. What a photo is, its bytes decide.
-        string media = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) ? type.MediaType.ToString().ToLowerInvariant() : "";
-        List<UploadedPhoto> photos = media switch
+        List<UploadedPhoto> photos = RequestBody.MediaType(request, out StringSegment boundary) switch
         {
-            "multipart/form-data" => await ReadForm(request, type!.Boundary, options, aborted),
+            "multipart/form-data" => await ReadForm(request, boundary, options, aborted),
             "application/json" => await ReadJson(request, options, aborted),
             "application/pdf" => throw new ProblemException(ProblemTable.UnsupportedMediaType, "A PDF is no photo."),
             _ => [await ReadPhoto(request, aborted)],
@@ -67,31 +64,22 @@ internal sealed class CaptionRequestReader : IDisposable
         return await Decode(null, await ReadBytes(request.Body, aborted), aborted);
     }
 
-    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment quotedBoundary, Dictionary<string, string> options, CancellationToken aborted)
+    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment boundary, Dictionary<string, string> options, CancellationToken aborted)
     {
-        LimitBody(request, CaptioningOptions.MaxFormBytes);
-        string? boundary = HeaderUtilities.RemoveQuotes(quotedBoundary).Value;
-        if (string.IsNullOrEmpty(boundary) || boundary.Length > 70)     // 70: RFC 2046
-        {
-            throw new ProblemException(ProblemTable.MalformedBody, "The multipart body's Content-Type names no boundary of 1 to 70 characters.");
-        }
-
+        RequestBody.Limit(request, CaptioningOptions.MaxFormBytes);
+        MultipartReader parts = RequestBody.Parts(request, boundary);
         var photos = new List<UploadedPhoto>();
         var fields = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         try
         {
-            var parts = new MultipartReader(boundary, request.Body);
             while (await parts.ReadNextSectionAsync(aborted) is { } part)
             {
-                if (!ContentDispositionHeaderValue.TryParse(part.ContentDisposition, out ContentDispositionHeaderValue? disposition))
-                {
-                    throw new ProblemException(ProblemTable.MalformedBody, "A part of the form has no Content-Disposition.");
-                }
+                ContentDispositionHeaderValue disposition = RequestBody.Disposition(part);
                 string field = HeaderUtilities.RemoveQuotes(disposition.Name).ToString();
                 if (IsFile(part, disposition))
                 {
                     CheckCount(photos.Count + 1);
-                    string name = HeaderUtilities.RemoveQuotes(disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).ToString();
+                    string name = RequestBody.FileName(disposition);
                     photos.Add(await ReadFile(name.Length > 0 ? name : field, part.Body, aborted));
                 }
                 else
@@ -102,14 +90,15 @@ internal sealed class CaptionRequestReader : IDisposable
                     {
                         throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is in the form twice.");
                     }
-                    string text = await ReadText(field, part.Body, aborted);
+                    string text = await RequestBody.ReadText(part.Body, MaxOptionBytes, aborted)
+                        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The form field '{field}' is longer than {MaxOptionBytes} bytes; a photo needs a file name.");
                     options[field] = again ? Longer(field, options[field], text) : text;
                 }
             }
         }
-        catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+        catch (Exception failure) when (RequestBody.BreaksOff(failure, aborted))
         {
-            throw new ProblemException(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
+            throw RequestBody.BrokenForm();
         }
         return photos;
     }
@@ -139,11 +128,11 @@ internal sealed class CaptionRequestReader : IDisposable
 
     private async Task<List<UploadedPhoto>> ReadJson(HttpRequest request, Dictionary<string, string> options, CancellationToken aborted)
     {
-        LimitBody(request, CaptioningOptions.MaxJsonBytes);
+        RequestBody.Limit(request, CaptioningOptions.MaxJsonBytes);
         JsonCaptionRequest? body;
         try
         {
-            body = await JsonSerializer.DeserializeAsync<JsonCaptionRequest>(request.Body, JsonCaptionRequest.Format, aborted);
+            body = await JsonSerializer.DeserializeAsync<JsonCaptionRequest>(request.Body, Json.Requests, aborted);
         }
         catch (JsonException malformed)
         {
@@ -217,27 +206,6 @@ internal sealed class CaptionRequestReader : IDisposable
             ArrayPool<byte>.Shared.Return(buffer);
         }
         return bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
-    }
-
-    private static async Task<string> ReadText(string field, Stream body, CancellationToken aborted)
-    {
-        byte[] bytes = new byte[MaxOptionBytes + 1];
-        int length = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, aborted);
-        return length <= MaxOptionBytes
-            ? Encoding.UTF8.GetString(bytes, 0, length)
-            : throw new ProblemException(ProblemTable.InvalidOption, $"The form field '{field}' is longer than {MaxOptionBytes} bytes; a photo needs a file name.");
-    }
-
-    private static void LimitBody(HttpRequest request, long bytes)
-    {
-        if (request.ContentLength > bytes)
-        {
-            throw new ProblemException(ProblemTable.BodyTooLarge, $"The body has {request.ContentLength:N0} bytes, at most {bytes:N0} are read.");
-        }
-        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
-            limit.MaxRequestBodySize = bytes;
-        }
     }
 
     private static void CheckCount(int photos)

@@ -82,7 +82,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
             long started = _time.GetTimestamp();
             TorchRuntime.Configure();
             // Blocking is right here and below: the thread is the worker's own.
-            ModelHold[] first = _models.Open(stopping).GetAwaiter().GetResult();
+            ModelHold[] first = _models.Open(_options.ModelFolder, stopping).GetAwaiter().GetResult();
             try
             {
                 // Past what tests put round the models: nobody waits for these captions.

@@ -15,9 +15,6 @@ namespace CaptionService.Api.Captions;
 /// <summary>Photos in, ranked captions out.</summary>
 public static class CaptionsApi
 {
-    /// <summary>Name of the operation in the OpenAPI document.</summary>
-    internal const string OperationName = "PostCaptions";
-
     /// <summary>Registers the queue, the worker that owns the model, and what reads requests.</summary>
     public static IServiceCollection AddCaptions(this IServiceCollection services)
     {
@@ -36,17 +33,14 @@ public static class CaptionsApi
     /// <summary>Maps <c>POST /captions</c>.</summary>
     public static void MapCaptions(this IEndpointRouteBuilder routes)
     {
-        RouteHandlerBuilder captions = routes.MapPost("/captions", Post).WithName(OperationName).WithTags("Captions")
+        routes.MapPost("/captions", Post).WithName("PostCaptions").WithTags("Captions")
             .WithSummary("Photos in, ranked captions out")
             .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 50 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
                 + "Options go into the query, form fields or JSON properties of the same names. "
                 + "Several languages cost one pass of the encoder: `language=en&language=zh`; without `language` and `model`, the header `Accept-Language` chooses one. "
                 + "Every caption has a `confidence`, calibrated on photos that the model was not trained on. "
-                + "`results` are in the order of the photos. With several photos, one that cannot be captioned has a `problem` in its place; a single one is the answer's own problem.");
-        foreach (int status in (int[])[400, 404, 408, 413, 415, 422, 429, 500, 503, 504])
-        {
-            captions.ProducesProblem(status);
-        }
+                + "`results` are in the order of the photos. With several photos, one that cannot be captioned has a `problem` in its place; a single one is the answer's own problem.")
+            .Problems(400, 404, 408, 413, 415, 422, 429, 500, 503, 504).Describe(CaptionsOperation.Describe);
     }
 
     private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionQueue queue, ModelRegistry models, IDiagnosticContext log, CancellationToken aborted)

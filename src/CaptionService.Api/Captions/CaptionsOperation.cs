@@ -1,12 +1,11 @@
 using System.Text.Json.Nodes;
 using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
-using Swashbuckle.AspNetCore.SwaggerGen;
 
 namespace CaptionService.Api.Captions;
 
 /// <summary>The three ways into <c>POST /captions</c>, described from the table the request is read with.</summary>
-internal sealed class CaptionsOperation : IOperationFilter
+internal static class CaptionsOperation
 {
     private const string AnswerExample = """
         {
@@ -40,12 +39,9 @@ internal sealed class CaptionsOperation : IOperationFilter
         }
         """;
 
-    public void Apply(OpenApiOperation operation, OperationFilterContext context)
+    public static void Describe(OpenApiOperation operation)
     {
-        if (operation.OperationId != CaptionsApi.OperationName)
-        {
-            return;
-        }
+        operation.NameProblems();
         operation.Parameters = [.. OptionSchemas().Select(option => new OpenApiParameter
         {
             Name = option.Key,
@@ -77,7 +73,7 @@ internal sealed class CaptionsOperation : IOperationFilter
                 ["application/octet-stream"] = bytes,
             },
         };
-        if (operation.Responses?.TryGetValue("200", out IOpenApiResponse? ok) == true && ok is OpenApiResponse answer)
+        if (operation.Answer("200") is { } answer)
         {
             answer.Description = "Captions, or a problem, for each photo.";
             answer.Headers = new Dictionary<string, IOpenApiHeader>

@@ -8,8 +8,6 @@ namespace CaptionService.Api.Captions;
 /// <summary>The JSON way in: photos, and every other property an option.</summary>
 internal sealed class JsonCaptionRequest
 {
-    public static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { AllowDuplicateProperties = false };
-
     public JsonPhoto?[]? Images { get; init; }
 
     [JsonExtensionData]

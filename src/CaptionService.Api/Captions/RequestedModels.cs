@@ -20,7 +20,7 @@ internal static class RequestedModels
         {
             RegisteredModel model = models.Find(name);
             return options.Languages.FirstOrDefault(language => !Tokenizer.SameLanguage(language, model.Card.Language)) is { } other
-                ? throw RequestedOptions.Invalid($"language is '{RequestedOptions.Shorten(other)}', but {model.Reference} writes '{model.Card.Language}': leave one of them out.")
+                ? throw RequestedOptions.Invalid($"language is '{other.Shortened()}', but {model.Reference} writes '{model.Card.Language}': leave one of them out.")
                 : [model];
         }
         return options.Languages.Count > 0
@@ -51,5 +51,5 @@ internal static class RequestedModels
         tag.StartsWith(range, StringComparison.OrdinalIgnoreCase) && (tag.Length == range.Length || tag[range.Length] == '-');
 
     private static ProblemException Unknown(string language, ModelRegistry models) => new(ProblemTable.UnknownLanguage,
-        $"No model writes '{RequestedOptions.Shorten(language)}'; the languages are {string.Join(", ", models.Active.Select(model => model.Card.Language))}.");
+        $"No model writes '{language.Shortened()}'; the languages are {string.Join(", ", models.Active.Select(model => model.Card.Language))}.");
 }

@@ -63,7 +63,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
     {
         if (!Names.Contains(name, StringComparer.OrdinalIgnoreCase))
         {
-            throw Invalid($"There is no option '{Shorten(name)}'; the options are {string.Join(", ", Names)}.");
+            throw Invalid($"There is no option '{name.Shortened()}'; the options are {string.Join(", ", Names)}.");
         }
     }
 
@@ -87,7 +87,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
         string? style = Text(given, StyleName);
         if (style is not (null or SentenceStyle or RawStyle))
         {
-            throw Invalid($"style is '{SentenceStyle}' or '{RawStyle}', not '{Shorten(style)}'.");
+            throw Invalid($"style is '{SentenceStyle}' or '{RawStyle}', not '{style.Shortened()}'.");
         }
         string[] included = Included(given);
         bool attention = included.Contains(AttentionItem);
@@ -118,7 +118,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
             return value;
         }
         string kind = option.Integer ? "a whole number" : "a number";
-        throw Invalid(string.Create(CultureInfo.InvariantCulture, $"{option.Name} is '{Shorten(text)}'; it must be {kind} from {option.Minimum} to {option.Maximum}."));
+        throw Invalid(string.Create(CultureInfo.InvariantCulture, $"{option.Name} is '{text.Shortened()}'; it must be {kind} from {option.Minimum} to {option.Maximum}."));
     }
 
     private static string[] Included(IReadOnlyDictionary<string, string> given)
@@ -126,7 +126,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
         string[] items = Items(given, IncludeName);
         if (items.FirstOrDefault(item => item is not (WordsItem or AttentionItem)) is { } unknown)
         {
-            throw Invalid($"include is a list of '{WordsItem}' and '{AttentionItem}', not '{Shorten(unknown)}'.");
+            throw Invalid($"include is a list of '{WordsItem}' and '{AttentionItem}', not '{unknown.Shortened()}'.");
         }
         return items;
     }
@@ -136,8 +136,6 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
 
     private static string? Text(IReadOnlyDictionary<string, string> given, string name) =>
         given.GetValueOrDefault(name) is { } text && !string.IsNullOrWhiteSpace(text) ? text.Trim() : null;
-
-    internal static string Shorten(string text) => text.Length <= 40 ? text : text[..40] + "…";
 
     internal static ProblemException Invalid(string what) => new(ProblemTable.InvalidOption, what);
 }

@@ -24,7 +24,7 @@ internal sealed class BrokenLines(RawFile file)
         Count++;
         if (_first.Count < Told)
         {
-            _first.Add($"'{RawFiles.Short(file.Name)}', {where}: {what}");
+            _first.Add($"'{file.Name.Shortened(120)}', {where}: {what}");
         }
     }
 

@@ -53,8 +53,8 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                 ? new ProblemException(ProblemTable.NoPhotosSent, raw.Unread.Count > 0 || raw.Nested.Count > 0
                     ? $"{RawFiles.Number(lines, "caption")} came, but no photo that can be read.{notOpened}" : $"{RawFiles.Number(lines, "caption")} came, without photos or features.")
                 : new ProblemException(ProblemTable.NothingFits, _severalMeant is { } name
-                    ? $"'{RawFiles.Short(name)}' names several photos in different folders: which one is meant is unknown. Write the folder into the captions too."
-                    : $"None of {RawFiles.Number(lines, "caption")} names one of {RawFiles.Number(photoFiles, "photo")}: '{RawFiles.Short(captions[0].Photo)}' is the first.{notOpened}");
+                    ? $"'{name.Shortened(120)}' names several photos in different folders: which one is meant is unknown. Write the folder into the captions too."
+                    : $"None of {RawFiles.Number(lines, "caption")} names one of {RawFiles.Number(photoFiles, "photo")}: '{captions[0].Photo.Shortened(120)}' is the first.{notOpened}");
         }
         Name(kept);
         string splitsFrom = Split(kept, rest);
@@ -125,7 +125,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                 }
                 else if (match.Loose && photo is not null)
                 {
-                    loose.Add($"{RawFiles.Short(RawFiles.Printable(caption.Photo))} → {photo.BaseName}");
+                    loose.Add($"{caption.Photo.Quoted()} → {photo.BaseName}");
                 }
                 if (photo is null || !byPhoto.TryGetValue(photo, out entry))
                 {
@@ -174,7 +174,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         }
         Add("repeated_names", FindingSeverity.Warning, raw.Repeated, n => $"Sent twice under one name: {n}. The first counts.");
         Add("nested_archives", FindingSeverity.Warning, raw.Nested, n => $"Archives inside the archive: {n}. They were not opened; put their files into one archive.");
-        Add("unread_photos", FindingSeverity.Warning, raw.Unread.ConvertAll(file => $"{RawFiles.Short(file.Name)}: {file.Format}"), n => $"Of a format that is not read: {n}. Save them as JPEG, PNG or WebP.");
+        Add("unread_photos", FindingSeverity.Warning, raw.Unread.ConvertAll(file => $"{file.Name.Shortened(120)}: {file.Format}"), n => $"Of a format that is not read: {n}. Save them as JPEG, PNG or WebP.");
         Add("links_ignored", FindingSeverity.Warning, raw.Links, n => $"Links in the folder: {n}. They were not followed.");
     }
 
@@ -185,7 +185,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         foreach (Entry entry in entries)
         {
             string original = entry.Photo?.BaseName ?? entry.Original[(entry.Original.LastIndexOfAny(['/', '\\']) + 1)..];
-            string safe = string.Concat(RawFiles.Printable(original).Select(c => char.IsLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '_')).TrimStart('.');
+            string safe = string.Concat(ShortText.Printable(original).Select(c => char.IsLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '_')).TrimStart('.');
             safe = safe.Length > MaxNameLength ? safe[^MaxNameLength..] : safe.Length == 0 ? "photo" : safe;
             string stem = Path.GetFileNameWithoutExtension(safe), extension = Path.GetExtension(safe);
             string name = safe;
@@ -196,7 +196,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
             entry.Name = name;
             if (name != original)
             {
-                renamed.Add($"{RawFiles.Short(RawFiles.Printable(entry.Original))} → {name}");
+                renamed.Add($"{entry.Original.Quoted()} → {name}");
             }
         }
         Add("renamed_photos", FindingSeverity.Info, renamed, n => $"Named anew here: {n}. The name was unsafe for a file, or another photo has it too.");
@@ -277,7 +277,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         }
         bool files = code is "ignored_files" or "unread_photos" or "nested_archives" or "links_ignored" or "repeated_names";
         string count = $"{all.Count} {(files ? "file" : "photo")}{(all.Count == 1 ? "" : "s")}";
-        string[] examples = [.. all.Take(DatasetFinding.MaxExamples).Select(name => RawFiles.Short(RawFiles.Printable(name)))];
+        string[] examples = [.. all.Take(DatasetFinding.MaxExamples).Select(name => name.Quoted())];
         _findings.Add(new DatasetFinding(code, severity, all.Count, examples, message(count)));
     }
 }

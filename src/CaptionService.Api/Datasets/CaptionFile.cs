@@ -129,7 +129,7 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
 
     /// <summary>What is wrong where.</summary>
     public static ProblemException Malformed(RawFile file, long line, string what) =>
-        new(ProblemTable.BrokenCaptions, $"'{RawFiles.Short(file.Name)}', line {line}: {what}.");
+        new(ProblemTable.BrokenCaptions, $"'{file.Name.Shortened(120)}', line {line}: {what}.");
 
     [GeneratedRegex(@"^(\d+)\.0+$")]
     private static partial Regex Fraction();

@@ -48,18 +48,18 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
             broken.Check(captions.Captions.Count, options.MaxBrokenShare);
             if (broken.Count > 0)
             {
-                findings.Add(new("broken_lines", FindingSeverity.Warning, broken.Count, broken.First, $"Left out, because they cannot be read: {RawFiles.Number(broken.Count, "line")} of '{RawFiles.Short(file.Name)}'."));
+                findings.Add(new("broken_lines", FindingSeverity.Warning, broken.Count, broken.First, $"Left out, because they cannot be read: {RawFiles.Number(broken.Count, "line")} of '{file.Name.Shortened(120)}'."));
             }
             read.Add((file, captions));
         }
         int lines = read.Sum(file => file.Captions.Captions.Count);
         if (lines == 0)
         {
-            throw new ProblemException(ProblemTable.NoCaptions, $"'{RawFiles.Short((read.Count > 0 ? read[0].File : _found[0].File).Name)}' holds no caption.");
+            throw new ProblemException(ProblemTable.NoCaptions, $"'{(read.Count > 0 ? read[0].File : _found[0].File).Name.Shortened(120)}' holds no caption.");
         }
         if (read.All(file => file.Captions.Captions.All(caption => string.IsNullOrWhiteSpace(caption.Text))))
         {
-            throw new ProblemException(ProblemTable.NoCaptions, $"'{RawFiles.Short(read[0].File.Name)}' names {RawFiles.Number(lines, "photo")}, but its captions are empty.");
+            throw new ProblemException(ProblemTable.NoCaptions, $"'{read[0].File.Name.Shortened(120)}' names {RawFiles.Number(lines, "photo")}, but its captions are empty.");
         }
         var text = new CaptionText();
         List<RawCaption> merged = [.. Merge(read).SelectMany(text.Clean)];
@@ -101,17 +101,17 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
             }
             if (large)
             {
-                throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The captions '{RawFiles.Short(file.Name)}' have more than {options.MaxCaptionBytes:N0} bytes.");
+                throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The captions '{file.Name.Shortened(120)}' have more than {options.MaxCaptionBytes:N0} bytes.");
             }
             if (!detected.Certain)
             {
                 throw new ProblemException(ProblemTable.BrokenCaptions,
-                    $"'{RawFiles.Short(file.Name)}' is not UTF-8, and its bytes do not tell which encoding it has. Save it as UTF-8 (in Excel: \"CSV UTF-8\") and send it again.");
+                    $"'{file.Name.Shortened(120)}' is not UTF-8, and its bytes do not tell which encoding it has. Save it as UTF-8 (in Excel: \"CSV UTF-8\") and send it again.");
             }
             if (detected.Assumed is { } assumed)
             {
-                findings.Add(new("assumed_encoding", FindingSeverity.Warning, 1, [RawFiles.Short(file.Name)],
-                    $"'{RawFiles.Short(file.Name)}' is not UTF-8: read as {assumed}. Look at the captions; if letters are wrong, save the file as UTF-8 and send it again."));
+                findings.Add(new("assumed_encoding", FindingSeverity.Warning, 1, [file.Name.Shortened(120)],
+                    $"'{file.Name.Shortened(120)}' is not UTF-8: read as {assumed}. Look at the captions; if letters are wrong, save the file as UTF-8 and send it again."));
             }
             _found.Add((file, format));
         }
@@ -176,7 +176,7 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
         string?[] splits = [.. read.Select(file => CaptionFile.SplitInName(file.File.Name))];
         if (splits.Contains(null) || splits.Distinct().Count() < splits.Length)
         {
-            throw new ProblemException(ProblemTable.AmbiguousCaptions, $"{read.Count} files hold captions: {string.Join(", ", read.Take(4).Select(file => $"'{RawFiles.Short(file.File.Name)}'"))}.");
+            throw new ProblemException(ProblemTable.AmbiguousCaptions, $"{read.Count} files hold captions: {string.Join(", ", read.Take(4).Select(file => $"'{file.File.Name.Shortened(120)}'"))}.");
         }
         return read.SelectMany((file, i) => file.Captions.Captions.Select(caption => caption with { Split = caption.Split ?? splits[i], Folder = file.File.Folder }));
     }
@@ -187,9 +187,9 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
     /// <inheritdoc cref="NotOpened()"/>
     public static string NotOpened(RawFiles raw)
     {
-        string archives = raw.Nested.Count > 0 ? $" '{RawFiles.Short(raw.Nested[0])}' is an archive inside the archive and was not opened." : "";
+        string archives = raw.Nested.Count > 0 ? $" '{raw.Nested[0].Shortened(120)}' is an archive inside the archive and was not opened." : "";
         string photos = raw.Unread.Count > 0
-            ? $" {RawFiles.Number(raw.Unread.Count, "file")} cannot be read as a photo: '{RawFiles.Short(raw.Unread[0].Name)}' is {raw.Unread[0].Format}. JPEG, PNG, WebP and GIF are read." : "";
+            ? $" {RawFiles.Number(raw.Unread.Count, "file")} cannot be read as a photo: '{raw.Unread[0].Name.Shortened(120)}' is {raw.Unread[0].Format}. JPEG, PNG, WebP and GIF are read." : "";
         return archives + photos;
     }
 }

@@ -45,7 +45,7 @@ internal sealed partial class CaptionText
         {
             Note(_damaged, ref _damagedCount, line);
         }
-        return RawFiles.Printable(Blanks().Replace(line, " ").Trim());
+        return ShortText.Printable(Blanks().Replace(line, " ").Trim());
     }
 
     /// <summary>What was found, for the report.</summary>
@@ -75,7 +75,7 @@ internal sealed partial class CaptionText
         count++;
         if (examples.Count < DatasetFinding.MaxExamples)
         {
-            examples.Add(RawFiles.Short(RawFiles.Printable(text)));
+            examples.Add(text.Quoted());
         }
     }
 

@@ -1,3 +1,4 @@
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Encoders;
 using Microsoft.Extensions.Options;
 
@@ -76,7 +77,7 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
         var unpacker = new Unpacker(unpacked, options.Value, raw);
         foreach ((string name, string path) in wanted.Files)
         {
-            string shown = RawFiles.Short(RawFiles.Printable(name));
+            string shown = name.Quoted();
             switch (RawFiles.KindOf(path))
             {
                 case RawKind.Archive:
@@ -118,17 +119,4 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
             // Moved as a whole, or never made.
         }
     }
-}
-
-/// <summary>Where a data set is in its life.</summary>
-public static class DatasetStatus
-{
-    /// <summary>It is being looked through.</summary>
-    public const string Checking = "checking";
-
-    /// <summary>Jobs can train on it.</summary>
-    public const string Ready = "ready";
-
-    /// <summary>Its report has errors: no job starts.</summary>
-    public const string Refused = "refused";
 }

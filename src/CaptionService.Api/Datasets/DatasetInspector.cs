@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;

@@ -1,3 +1,4 @@
+using CaptionService.Api.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 

@@ -1,6 +1,4 @@
-using System.Text;
 using System.Text.Json;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Primitives;
@@ -28,32 +26,23 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
     /// <exception cref="ProblemException">The request is refused.</exception>
     public async Task<DatasetRequest> Read(HttpRequest request, string folder, CancellationToken aborted)
     {
-        string media = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) ? type.MediaType.ToString().ToLowerInvariant() : "";
-        return media switch
+        return RequestBody.MediaType(request, out StringSegment boundary) switch
         {
-            "multipart/form-data" => await ReadForm(request, type!.Boundary, folder, aborted),
+            "multipart/form-data" => await ReadForm(request, boundary, folder, aborted),
             "application/json" => await ReadJson(request, aborted),
             _ => throw new ProblemException(ProblemTable.UnsupportedMediaType, "A data set comes as multipart/form-data, or as JSON that names a folder of the server."),
         };
     }
 
-    private async Task<DatasetRequest> ReadForm(HttpRequest request, StringSegment quotedBoundary, string folder, CancellationToken aborted)
+    private async Task<DatasetRequest> ReadForm(HttpRequest request, StringSegment boundary, string folder, CancellationToken aborted)
     {
-        LimitBody(request, options.Value.MaxUploadBytes);
-        string? boundary = HeaderUtilities.RemoveQuotes(quotedBoundary).Value;
-        if (string.IsNullOrEmpty(boundary) || boundary.Length > 70)     // 70: RFC 2046
-        {
-            throw new ProblemException(ProblemTable.MalformedBody, "The multipart body's Content-Type names no boundary of 1 to 70 characters.");
-        }
+        RequestBody.Limit(request, options.Value.MaxUploadBytes);
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
         List<(string Name, string Path)> files = [];
-        var parts = new MultipartReader(boundary, request.Body, bufferSize: 64 * 1024);
+        MultipartReader parts = RequestBody.Parts(request, boundary, bufferBytes: 64 * 1024);
         while (await NextPart(parts, aborted) is { } part)
         {
-            if (!ContentDispositionHeaderValue.TryParse(part.ContentDisposition, out ContentDispositionHeaderValue? disposition))
-            {
-                throw new ProblemException(ProblemTable.MalformedBody, "A part of the form has no Content-Disposition.");
-            }
+            ContentDispositionHeaderValue disposition = RequestBody.Disposition(part);
             string field = HeaderUtilities.RemoveQuotes(disposition.Name).ToString();
             switch (field)
             {
@@ -62,19 +51,19 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
                     {
                         throw new ProblemException(ProblemTable.InvalidOption, $"A form brings at most {MaxFiles} files; put them into one archive.");
                     }
-                    string sent = HeaderUtilities.RemoveQuotes(disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).ToString();
+                    string sent = RequestBody.FileName(disposition);
                     string path = Path.Combine(folder, $"part{files.Count}");
                     await Store(part.Body, path, aborted);
                     files.Add((sent.Length > 0 ? sent[(sent.LastIndexOfAny(['/', '\\']) + 1)..] : field, path));
                     break;
                 case "name" or "language":
-                    if (!fields.TryAdd(field, await ReadText(field, part.Body, aborted)))
+                    if (!fields.TryAdd(field, await RequestBody.ReadText(part.Body, MaxFieldBytes, aborted) ?? throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is longer than {MaxFieldBytes} bytes.")))
                     {
                         throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is in the form twice.");
                     }
                     break;
                 default:
-                    throw new ProblemException(ProblemTable.InvalidOption, $"There is no field '{RawFiles.Short(RawFiles.Printable(field))}': archive, captions, name or language.");
+                    throw new ProblemException(ProblemTable.InvalidOption, $"There is no field '{field.Quoted()}': archive, captions, name or language.");
             }
         }
         return files.Count > 0
@@ -88,9 +77,9 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
         {
             return await parts.ReadNextSectionAsync(aborted);
         }
-        catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+        catch (Exception failure) when (RequestBody.BreaksOff(failure, aborted))
         {
-            throw BreaksOff();
+            throw RequestBody.BrokenForm();
         }
     }
 
@@ -106,9 +95,9 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
             {
                 read = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, aborted);
             }
-            catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+            catch (Exception failure) when (RequestBody.BreaksOff(failure, aborted))
             {
-                throw BreaksOff();
+                throw RequestBody.BrokenForm();
             }
             if (read == 0)
             {
@@ -120,14 +109,14 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
 
     private static async Task<DatasetRequest> ReadJson(HttpRequest request, CancellationToken aborted)
     {
-        LimitBody(request, MaxJsonBytes);
+        RequestBody.Limit(request, MaxJsonBytes);
         try
         {
             FolderImport body = await JsonSerializer.DeserializeAsync<FolderImport>(request.Body, FolderImport.Format, aborted)
                 ?? throw new JsonException();
             if (body.Unknown?.Keys.FirstOrDefault() is { } unknown)
             {
-                throw new ProblemException(ProblemTable.InvalidOption, $"There is no member '{RawFiles.Short(RawFiles.Printable(unknown))}': folder, name or language.");
+                throw new ProblemException(ProblemTable.InvalidOption, $"There is no member '{unknown.Quoted()}': folder, name or language.");
             }
             if (string.IsNullOrWhiteSpace(body.Folder))
             {
@@ -148,45 +137,23 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
 
     private static string CheckLanguage(string? language) =>
         language is null ? "en" : LanguageTag.Canonical(language)
-        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The language '{RawFiles.Short(RawFiles.Printable(language))}' is no tag such as en, de or zh-Hans.");
+        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The language '{language.Quoted()}' is no tag such as en, de or zh-Hans.");
 
     // The default name: the file's, without .zip or .tar.gz.
     private static string Stem(string file)
     {
-        string stem = RawFiles.Printable(file);
+        string stem = ShortText.Printable(file);
         int dot = stem.IndexOf('.', Math.Min(1, stem.Length));
         stem = dot > 0 ? stem[..dot] : stem;
         return stem.Length <= MaxNameLength ? stem : stem[..MaxNameLength];
     }
 
-    private static async Task<string> ReadText(string field, Stream body, CancellationToken aborted)
-    {
-        byte[] bytes = new byte[MaxFieldBytes + 1];
-        int length = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, aborted);
-        return length <= MaxFieldBytes
-            ? Encoding.UTF8.GetString(bytes, 0, length)
-            : throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is longer than {MaxFieldBytes} bytes.");
-    }
-
-    private static void LimitBody(HttpRequest request, long bytes)
-    {
-        if (request.ContentLength > bytes)
-        {
-            throw new ProblemException(ProblemTable.BodyTooLarge, $"The body has {request.ContentLength:N0} bytes, at most {bytes:N0} are read.");
-        }
-        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
-            limit.MaxRequestBodySize = bytes;
-        }
-    }
-
-    private static ProblemException BreaksOff() => new(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
 }
 
 /// <summary>The JSON way in: a folder of the server.</summary>
 internal sealed record FolderImport
 {
-    public static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { AllowDuplicateProperties = false, PropertyNameCaseInsensitive = false };
+    public static readonly JsonSerializerOptions Format = new(Json.Requests) { PropertyNameCaseInsensitive = false };
 
     public string? Folder { get; init; }
 

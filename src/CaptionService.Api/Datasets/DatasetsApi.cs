@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
-using CaptionService.Api.TrainingJobs;
 using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -13,9 +13,6 @@ namespace CaptionService.Api.Datasets;
 /// <summary>Photos with captions, to train on.</summary>
 public static class DatasetsApi
 {
-    /// <summary>Names of the operations in the OpenAPI document.</summary>
-    internal const string PostName = "PostDataset";
-
     /// <summary>Registers what takes data sets in and looks through them.</summary>
     public static IServiceCollection AddDatasets(this IServiceCollection services)
     {
@@ -32,24 +29,17 @@ public static class DatasetsApi
     public static void MapDatasets(this IEndpointRouteBuilder routes)
     {
         RouteGroupBuilder datasets = routes.MapGroup("/datasets").WithTags("Data sets");
-        Problems(datasets.MapPost("/", Post).WithName(PostName)
+        datasets.MapPost("/", Post).WithName("PostDataset")
             .WithSummary("Photos and captions in, a data set to train on out")
             .WithDescription("Send a form with an archive (zip, tar, tar.gz) that holds photos and captions, or the captions as a file of their own; or JSON that names a folder of the server which the operator allows. "
                 + "Captions are recognised by content: a Flickr token file, COCO captions JSON, Karpathy's dataset.json, CSV or TSV with a header, JSON lines; with features as .npy no photos are needed. "
-                + "Splits are taken from the data, or drawn by photo. The answer comes when the data set is unpacked and joined; its photos are then looked through in the background, and `status` turns from `checking` to `ready` or `refused`."),
-            400, 403, 408, 413, 415, 422, 503, 507);
-        Problems(datasets.MapGet("/", List).WithName("GetDatasets").WithSummary("The data sets, the newest first"), 400, 503);
-        Problems(datasets.MapGet("/{id}", Get).WithName("GetDataset").WithSummary("One data set, with the report of its inspection"), 404, 503);
-        Problems(datasets.MapDelete("/{id}", Delete).WithName("DeleteDataset").WithSummary("Deletes a data set that no job uses"), 404, 409, 503);
-        Problems(datasets.MapGet("/{id}/items", Items).WithName("GetDatasetItems").WithSummary("The photos of a data set with their captions and splits"), 400, 404, 503);
-
-        static void Problems(RouteHandlerBuilder route, params int[] statuses)
-        {
-            foreach (int status in statuses)
-            {
-                route.ProducesProblem(status);
-            }
-        }
+                + "Splits are taken from the data, or drawn by photo. The answer comes when the data set is unpacked and joined; its photos are then looked through in the background, and `status` turns from `checking` to `ready` or `refused`.")
+            .Problems(400, 403, 408, 413, 415, 422, 503, 507).Describe(DatasetsOperation.DescribePost);
+        datasets.MapGet("/", List).WithName("GetDatasets").WithSummary("The data sets, the newest first").Problems(400, 503).Describe(Paging.List.Describe);
+        datasets.MapGet("/{id}", Get).WithName("GetDataset").WithSummary("One data set, with the report of its inspection").Problems(404, 503).Describe(DatasetsOperation.DescribeId);
+        datasets.MapDelete("/{id}", Delete).WithName("DeleteDataset").WithSummary("Deletes a data set that no job uses").Problems(404, 409, 503).Describe(DatasetsOperation.DescribeId);
+        datasets.MapGet("/{id}/items", Items).WithName("GetDatasetItems").WithSummary("The photos of a data set with their captions and splits")
+            .Problems(400, 404, 503).Describe(DatasetsOperation.DescribeId).Describe(DatasetsOperation.DescribeSplit).Describe(Paging.List.Describe);
     }
 
     private static async Task<Created<DatasetResponse>> Post(HttpRequest request, DatasetImporter importer, DatasetInspector inspector, CaptionDb db, CancellationToken aborted)
@@ -72,7 +62,7 @@ public static class DatasetsApi
 
     private static async Task<Ok<DatasetsResponse>> List(CaptionDb db, string? offset, string? limit, CancellationToken aborted)
     {
-        (int skip, int take) = Page(offset, limit);
+        (int skip, int take) = Paging.List.Read(offset, limit);
         List<Dataset> page = await db.Datasets.AsNoTracking().OrderByDescending(dataset => dataset.CreatedAt).ThenBy(dataset => dataset.Id).Skip(skip).Take(take).ToListAsync(aborted);
         return TypedResults.Ok(new DatasetsResponse(await db.Datasets.CountAsync(aborted), skip, [.. page.Select(dataset => DatasetResponse.Of(dataset) with { Report = null })]));
     }
@@ -88,7 +78,7 @@ public static class DatasetsApi
         {
             throw new ProblemException(ProblemTable.DatasetInUse, $"The training job '{job}' uses it.");
         }
-        if (await db.Evaluations.Where(evaluation => evaluation.DatasetId == id && (evaluation.State == "queued" || evaluation.State == "running")).Select(evaluation => evaluation.Id).FirstOrDefaultAsync(aborted) is { } evaluation)
+        if (await db.Evaluations.Where(evaluation => evaluation.DatasetId == id && (evaluation.State == EvaluationState.Queued || evaluation.State == EvaluationState.Running)).Select(evaluation => evaluation.Id).FirstOrDefaultAsync(aborted) is { } evaluation)
         {
             throw new ProblemException(ProblemTable.DatasetInUse, $"The evaluation '{evaluation}' uses it.");
         }
@@ -110,10 +100,10 @@ public static class DatasetsApi
 
     private static async Task<Ok<DatasetItemsResponse>> Items(string id, CaptionDb db, IOptions<StorageOptions> storage, string? split, string? offset, string? limit, CancellationToken aborted)
     {
-        (int skip, int take) = Page(offset, limit);
+        (int skip, int take) = Paging.List.Read(offset, limit);
         if (split is not (null or "train" or "dev" or "test" or "none"))
         {
-            throw new ProblemException(ProblemTable.InvalidOption, $"The split is '{RawFiles.Short(RawFiles.Printable(split))}'; it must be train, dev, test or none.");
+            throw new ProblemException(ProblemTable.InvalidOption, $"The split is '{split.Quoted()}'; it must be train, dev, test or none.");
         }
         await Find(db, id, aborted);
         string folder = Path.Combine(storage.Value.Datasets, id);
@@ -130,17 +120,7 @@ public static class DatasetsApi
     private static async Task<Dataset> Find(CaptionDb db, string id, CancellationToken aborted) =>
         (Ids.Is(id) ? await db.Datasets.FindAsync([id], aborted) : null) ?? throw NotFound(id);
 
-    private static ProblemException NotFound(string id) => new(ProblemTable.DatasetNotFound, $"No data set has the id '{RawFiles.Short(RawFiles.Printable(id))}'.");
-
-    // As text: what is no number is a problem like any other, not the framework's.
-    private static (int Offset, int Limit) Page(string? offset, string? limit)
-    {
-        int Number(string name, string? text, int otherwise, int least, int most) =>
-            text is null ? otherwise
-            : int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int value) && value >= least && value <= most ? value
-            : throw new ProblemException(ProblemTable.InvalidOption, $"The option {name} is '{RawFiles.Short(RawFiles.Printable(text))}'; it must be a number from {least} to {most}.");
-        return (Number("offset", offset, 0, 0, int.MaxValue), Number("limit", limit, DatasetsOptions.DefaultPage, 1, DatasetsOptions.MaxPage));
-    }
+    private static ProblemException NotFound(string id) => new(ProblemTable.DatasetNotFound, $"No data set has the id '{id.Quoted()}'.");
 }
 
 /// <summary>Answer of <c>GET /datasets</c>.</summary>
@@ -166,7 +146,7 @@ public sealed record DatasetResponse(string Id, string Name, string Language, st
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Problem,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DatasetReport? Report)
 {
-    internal static DatasetResponse Of(Dataset dataset) => new(dataset.Id, dataset.Name, dataset.Language, dataset.Status, dataset.CreatedAt, dataset.Photos, dataset.Captions,
+    internal static DatasetResponse Of(Dataset dataset) => new(dataset.Id, dataset.Name, dataset.Language, dataset.Status.Name(), dataset.CreatedAt, dataset.Photos, dataset.Captions,
         dataset.TrainPhotos, dataset.DevPhotos, dataset.Bytes, dataset.Problem,
         dataset.Report is null ? null : JsonSerializer.Deserialize<DatasetReport>(dataset.Report, TrainingEvent.Json));
 }

@@ -1,43 +1,13 @@
 using System.Text.Json.Nodes;
 using Microsoft.OpenApi;
-using Swashbuckle.AspNetCore.SwaggerGen;
 
 namespace CaptionService.Api.Datasets;
 
-/// <summary>The bodies of <c>POST /datasets</c> and the pages of the lists, for the OpenAPI document.</summary>
-internal sealed class DatasetsOperation : IOperationFilter
+/// <summary>The body of <c>POST /datasets</c> and the parameters of the lists, in the OpenAPI document.</summary>
+internal static class DatasetsOperation
 {
-    public void Apply(OpenApiOperation operation, OperationFilterContext context)
+    public static void DescribePost(OpenApiOperation operation)
     {
-        foreach (OpenApiParameter parameter in operation.Parameters?.OfType<OpenApiParameter>() ?? [])
-        {
-            if (operation.OperationId is not ("GetDatasets" or "GetDatasetItems" or "GetDataset" or "DeleteDataset"))
-            {
-                continue;
-            }
-            switch (parameter.Name)
-            {
-                case "id":
-                    parameter.Description = "Id of the data set.";
-                    break;
-                case "offset":
-                    parameter.Description = "How many to leave out. Default: 0.";
-                    parameter.Schema = new OpenApiSchema { Type = JsonSchemaType.Integer, Minimum = "0", Default = JsonValue.Create(0) };
-                    break;
-                case "limit":
-                    parameter.Description = $"How many at most. Default: {DatasetsOptions.DefaultPage}.";
-                    parameter.Schema = new OpenApiSchema { Type = JsonSchemaType.Integer, Minimum = "1", Maximum = $"{DatasetsOptions.MaxPage}", Default = JsonValue.Create(DatasetsOptions.DefaultPage) };
-                    break;
-                case "split":
-                    parameter.Description = "Only photos of this split; none: those in no split. Default: all.";
-                    parameter.Schema = new OpenApiSchema { Type = JsonSchemaType.String, Enum = ["train", "dev", "test", "none"] };
-                    break;
-            }
-        }
-        if (operation.OperationId != DatasetsApi.PostName)
-        {
-            return;
-        }
         operation.RequestBody = new OpenApiRequestBody
         {
             Required = true,
@@ -56,15 +26,20 @@ internal sealed class DatasetsOperation : IOperationFilter
                 },
             },
         };
-        if (operation.Responses?.TryGetValue("201", out IOpenApiResponse? created) == true && created is OpenApiResponse answer)
-        {
-            answer.Description = "The data set is in; its photos are being looked through.";
-            answer.Headers = new Dictionary<string, IOpenApiHeader>
-            {
-                ["Location"] = new OpenApiHeader { Description = "Where the data set is.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
-            };
-        }
+        operation.Answer("201")?.Description = "The data set is in; its photos are being looked through.";
+        operation.Location("201", "Where the data set is.");
     }
+
+    public static void DescribeId(OpenApiOperation operation) => Parameter(operation, "id").Description = "Id of the data set.";
+
+    public static void DescribeSplit(OpenApiOperation operation)
+    {
+        OpenApiParameter split = Parameter(operation, "split");
+        split.Description = "Only photos of this split; none: those in no split. Default: all.";
+        split.Schema = new OpenApiSchema { Type = JsonSchemaType.String, Enum = ["train", "dev", "test", "none"] };
+    }
+
+    private static OpenApiParameter Parameter(OpenApiOperation operation, string name) => operation.Parameters!.OfType<OpenApiParameter>().Single(parameter => parameter.Name == name);
 
     private static OpenApiSchema Object(string[] required, params (string Name, OpenApiSchema Schema)[] properties)
     {

@@ -8,12 +8,6 @@ public sealed class DatasetsOptions
     /// <summary>Section of the configuration.</summary>
     public const string Section = "Datasets";
 
-    /// <summary>Most data sets or items on a page.</summary>
-    public const int MaxPage = 200;
-
-    /// <summary>Items on a page when the request does not say.</summary>
-    public const int DefaultPage = 50;
-
     /// <summary>Largest <c>POST /datasets</c>, in bytes: 1 MB to 20 GB. It is streamed to the disk, never held in memory.</summary>
     [Range(1_000_000L, 20_000_000_000L)]
     public long MaxUploadBytes { get; init; } = 20_000_000_000;

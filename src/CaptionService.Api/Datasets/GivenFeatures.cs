@@ -13,7 +13,7 @@ internal static class GivenFeatures
     {
         RawFile[] arrays = [.. raw.Files.Where(file => file.Kind == RawKind.Array)];
         return arrays.FirstOrDefault(file => Rows(file) == photos) ?? arrays.FirstOrDefault(file => Rows(file) == lines)
-            ?? throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(arrays[0].Name)}' has {Rows(arrays[0]):N0} rows; the captions are {lines:N0} lines about {photos:N0} photos.");
+            ?? throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{arrays[0].Name.Shortened(120)}' has {Rows(arrays[0]):N0} rows; the captions are {lines:N0} lines about {photos:N0} photos.");
     }
 
     /// <summary>Its rows.</summary>
@@ -26,11 +26,11 @@ internal static class GivenFeatures
             using FileStream file = File.OpenRead(array.Path);
             NpyHeader header = Npy.ReadHeader(file);
             return header is { Shape: [> 0, > 0 and <= 65_536], Type: torch.ScalarType.Float16 or torch.ScalarType.Float32 or torch.ScalarType.Float64 } ? header
-                : throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(array.Name)}' is not (rows, values) of float16, float32 or float64 with at most 65,536 values.");
+                : throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{array.Name.Shortened(120)}' is not (rows, values) of float16, float32 or float64 with at most 65,536 values.");
         }
         catch (NpyException broken)
         {
-            throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{RawFiles.Short(array.Name)}': {broken.Message[(broken.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..].TrimEnd('.')}.");
+            throw new ProblemException(ProblemTable.FeaturesMismatch, $"'{array.Name.Shortened(120)}': {broken.Message[(broken.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..].TrimEnd('.')}.");
         }
     }
 

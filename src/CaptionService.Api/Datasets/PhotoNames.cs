@@ -42,7 +42,7 @@ internal sealed class PhotoNames
     /// <param name="folder">Folder of the caption's file.</param>
     public Match Find(string name, string folder)
     {
-        string path = RawFiles.Printable(CaptionFile.WholeNumber(name.Replace('\\', '/').Trim())), file = path[(path.LastIndexOf('/') + 1)..];
+        string path = ShortText.Printable(CaptionFile.WholeNumber(name.Replace('\\', '/').Trim())), file = path[(path.LastIndexOf('/') + 1)..];
         string relative = path.StartsWith("./", StringComparison.Ordinal) ? path[2..] : path;
         if (_paths.GetValueOrDefault(folder.Length > 0 ? $"{folder}/{relative}" : relative) is { } beside)
         {
@@ -87,7 +87,7 @@ internal sealed class PhotoNames
             }
             if (text is not null && text != name)
             {
-                yield return RawFiles.Printable(text);
+                yield return ShortText.Printable(text);
             }
         }
     }

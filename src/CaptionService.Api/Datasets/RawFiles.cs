@@ -1,6 +1,5 @@
 using System.Text;
 using CaptionService.Captioning.Encoders;
-using CaptionService.Captioning.Language;
 
 namespace CaptionService.Api.Datasets;
 
@@ -161,18 +160,12 @@ internal sealed class RawFiles
         string[] parts = [.. name.Replace('\\', '/').Split('/').Where(part => part is not ("" or "."))];
         bool absolute = name.StartsWith('/') || name.StartsWith('\\') || name.Length >= 2 && name[1] == ':' && char.IsAsciiLetter(name[0]);
         return !absolute && !parts.Contains("..") && !name.Contains('\0', StringComparison.Ordinal)
-            ? string.Join('/', parts.Select(Printable))
-            : throw new ProblemException(ProblemTable.UnsafeArchive, $"The name '{Short(Printable(name))}' leads out of the archive.");
+            ? string.Join('/', parts.Select(ShortText.Printable))
+            : throw new ProblemException(ProblemTable.UnsafeArchive, $"The name '{name.Quoted()}' leads out of the archive.");
     }
-
-    /// <summary>A text without what could disturb a terminal, a log or a line of a file; half a surrogate pair becomes U+FFFD.</summary>
-    public static string Printable(string name) => string.Concat(Tokenizer.Compose(Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name))).Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? '_' : c));
 
     /// <summary>A number and what it counts: "1 caption", "2,000 captions".</summary>
     public static string Number(long count, string what) => $"{count:N0} {what}{(count == 1 ? "" : "s")}";
-
-    /// <summary>At most 120 characters.</summary>
-    public static string Short(string text) => text.Length <= 120 ? text : text[..119] + "…";
 
     /// <summary>What systems leave in archives beside the files: never wanted, never worth a word.</summary>
     public static bool IsDebris(string name) =>

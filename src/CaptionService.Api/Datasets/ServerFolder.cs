@@ -36,7 +36,7 @@ internal static class ServerFolder
             foreach (FileSystemInfo item in directory.EnumerateFileSystemInfos().OrderBy(item => item.Name, StringComparer.Ordinal))
             {
                 cancellation.ThrowIfCancellationRequested();
-                string name = RawFiles.Printable(Path.GetRelativePath(folder, item.FullName).Replace(Path.DirectorySeparatorChar, '/'));
+                string name = ShortText.Printable(Path.GetRelativePath(folder, item.FullName).Replace(Path.DirectorySeparatorChar, '/'));
                 if (++count > options.MaxFiles)
                 {
                     throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The folder has more than {options.MaxFiles:N0} files.");

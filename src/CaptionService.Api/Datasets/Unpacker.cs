@@ -14,7 +14,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
     private const int MaxRatio = 100;
     private const long FreeBytes = 64_000_000;
 
-    // Of the list of names at a zip's end, which is read in one piece: 100,000 names of 250 characters.
+    // The list of names at a zip's end, which is read in one piece: 100,000 names of 250 characters.
     private const long MaxDirectoryBytes = 32_000_000;
 
     private long _unpacked;
@@ -68,7 +68,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
             string name = Enter(entry.FullName);
             if (entry.IsEncrypted)
             {
-                throw new ProblemException(ProblemTable.UnsafeArchive, $"'{RawFiles.Short(name)}' is encrypted.");
+                throw new ProblemException(ProblemTable.UnsafeArchive, $"'{name.Shortened(120)}' is encrypted.");
             }
             // The upper half is a Unix mode where the zip was made on one.
             int type = entry.ExternalAttributes >> 28 & 0xF;
@@ -156,7 +156,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
     private static ProblemException TooLarge(string what) => new(ProblemTable.ArchiveTooLarge, $"Unpacked, the archive has {what}.");
 
     private static ProblemException Special(string name, string what) =>
-        new(ProblemTable.UnsafeArchive, $"'{RawFiles.Short(name)}' is {what}.");
+        new(ProblemTable.UnsafeArchive, $"'{name.Shortened(120)}' is {what}.");
 
     /// <summary>Names without the flag for UTF-8 are UTF-8 all the same when they can be, else of the first PC (CP437), as zip began.</summary>
     private sealed class UnflaggedNames : Encoding

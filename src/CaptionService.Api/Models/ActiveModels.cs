@@ -37,6 +37,27 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
         }
     }
 
+    /// <summary>Takes a model whose files on the disk are what the registry has, whether or not it is in memory.</summary>
+    /// <exception cref="ModelBundleException">It cannot be loaded, or gives no captions.</exception>
+    public async Task<ModelHold> HoldFromDisk(RegisteredModel model, CancellationToken cancellation)
+    {
+        if (TryHold(model) is not { } loaded)
+        {
+            return await Hold(model, cancellation);     // which reads and checks the files
+        }
+        try
+        {
+            ModelCard found = await Task.Run(() => ModelBundle.ReadCard(model.Folder), cancellation);
+            CheckDigest(found, model.Card);
+            return loaded;
+        }
+        catch
+        {
+            loaded.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Loads a bundle, lets it caption, and forgets it.</summary>
     /// <exception cref="ModelBundleException">It cannot be loaded, or gives no captions.</exception>
     public async Task<ModelCard> Try(string folder, CancellationToken cancellation)
@@ -129,6 +150,10 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
         CaptionModel captioner = CaptionModel.Load(folder, encoders: _encoders);
         try
         {
+            if (card is not null)
+            {
+                CheckDigest(captioner.Card, card);
+            }
             captioner.WarmUp();
             return new LoadedModel(captioner, card ?? captioner.Card);
         }
@@ -136,6 +161,14 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
         {
             captioner.Dispose();
             throw;
+        }
+    }
+
+    private static void CheckDigest(ModelCard found, ModelCard registered)
+    {
+        if (found.Digest != registered.Digest)
+        {
+            throw new ModelBundleException($"{BundleFiles.Card} was changed: its SHA-256 is {found.Digest}, the registry has {registered.Digest}.");
         }
     }
 

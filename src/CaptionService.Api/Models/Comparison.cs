@@ -12,7 +12,7 @@ namespace CaptionService.Api.Models;
 /// <param name="Low">Lower end of the difference's 95 % interval (paired bootstrap, 10,000 resamples of the photos).</param>
 /// <param name="High">Upper end.</param>
 /// <param name="Verdict"><c>better</c>, <c>worse</c> or <c>unclear</c>: whether the interval leaves out 0, and on which side.</param>
-/// <param name="Sentence">The same for people.</param>
+/// <param name="Sentence">The verdict as a sentence.</param>
 /// <param name="FirstScores">The first's scores.</param>
 /// <param name="SecondScores">The second's scores.</param>
 public sealed record Comparison(string First, string Second, int Photos, double Difference, double Low, double High, string Verdict, string Sentence,

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using CaptionService.Api.Datasets;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
@@ -16,9 +16,6 @@ namespace CaptionService.Api.Models;
 public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databases, ModelRegistry models, TrainerRunner trainers, IOptions<StorageOptions> storage,
     TimeProvider time, ILogger<EvaluationRunner> logger) : ITrainerWork
 {
-    /// <summary>States of an evaluation.</summary>
-    internal const string Queued = "queued", Running = "running", Succeeded = "succeeded", Failed = "failed";
-
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);       // nothing is to be saved
 
     private readonly ConcurrentDictionary<string, TaskCompletionSource> _waiting = [];
@@ -35,9 +32,9 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         Dataset dataset = await db.Datasets.AsNoTracking().SingleOrDefaultAsync(d => d.Id == datasetId, cancellation) ?? throw new ProblemException(ProblemTable.DatasetNotFound, "The member dataset is the id of none.");
-        if (dataset.Status != "ready")
+        if (dataset.Status != DatasetStatus.Ready)
         {
-            throw new ProblemException(ProblemTable.DatasetNotReady, $"Its status is {dataset.Status}.");
+            throw new ProblemException(ProblemTable.DatasetNotReady, $"Its status is {dataset.Status.Name()}.");
         }
         foreach (RegisteredModel? one in (RegisteredModel?[])[model, other])
         {
@@ -48,7 +45,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         }
         var evaluation = new Evaluation
         {
-            Id = Ids.New(), Model = model.Reference, CompareModel = other?.Reference, DatasetId = datasetId, Split = split, State = Queued, CreatedAt = time.GetUtcNow(),
+            Id = Ids.New(), Model = model.Reference, CompareModel = other?.Reference, DatasetId = datasetId, Split = split, State = EvaluationState.Queued, CreatedAt = time.GetUtcNow(),
         };
         db.Add(evaluation);
         await db.SaveChangesAsync(cancellation);
@@ -64,7 +61,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
             Task ended = _waiting.GetOrAdd(id, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
             await using (CaptionDb db = await databases.CreateDbContextAsync(cancellation))
             {
-                if (await db.Evaluations.AsNoTracking().SingleAsync(e => e.Id == id, cancellation) is { State: Succeeded or Failed } evaluation)
+                if (await db.Evaluations.AsNoTracking().SingleAsync(e => e.Id == id, cancellation) is { State: EvaluationState.Succeeded or EvaluationState.Failed } evaluation)
                 {
                     _waiting.TryRemove(id, out _);
                     return evaluation;
@@ -74,25 +71,22 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         }
     }
 
-    /// <summary>Queues again what a server that died left running.</summary>
+    /// <summary>Queues again what a server that died left running, once captions are made: before that nothing is evaluated.</summary>
     public async Task Recover(CancellationToken stopping)
     {
+        await models.Opened.WaitAsync(stopping);
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
-        await db.Evaluations.Where(e => e.State == Running).ExecuteUpdateAsync(set => set.SetProperty(e => e.State, Queued), stopping);
+        await db.Evaluations.Where(e => e.State == EvaluationState.Running).ExecuteUpdateAsync(set => set.SetProperty(e => e.State, EvaluationState.Queued), stopping);
     }
 
     /// <inheritdoc />
     public async Task<QueuedRun?> Next(IReadOnlyCollection<string> running, CancellationToken stopping)
     {
-        if (models.Default is null)
-        {
-            return null;        // nothing is evaluated before captions are made
-        }
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
-        Evaluation? next = await db.Evaluations.Where(e => e.State == Queued).OrderBy(e => e.CreatedAt).ThenBy(e => e.Id).FirstOrDefaultAsync(stopping);
+        Evaluation? next = await db.Evaluations.Where(e => e.State == EvaluationState.Queued).OrderBy(e => e.CreatedAt).ThenBy(e => e.Id).FirstOrDefaultAsync(stopping);
         if (next is not null)
         {
-            next.State = Running;
+            next.State = EvaluationState.Running;
             await db.SaveChangesAsync(stopping);
             return new QueuedRun(next.Id, stop => Run(next, stop));
         }
@@ -101,7 +95,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
 
     private async Task Run(Evaluation evaluation, CancellationToken stopping)
     {
-        string state = Succeeded;
+        EvaluationState state = EvaluationState.Succeeded;
         string? result = null, error = null;
         try
         {
@@ -112,11 +106,11 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
-            state = Queued;     // again after the restart
+            state = EvaluationState.Queued;     // again after the restart
         }
         catch (Exception failure)
         {
-            (state, error) = (Failed, failure is ProblemException or EvaluationException ? failure.Message : "The service failed; its log says why.");
+            (state, error) = (EvaluationState.Failed, failure is ProblemException or EvaluationException ? failure.Message : "The service failed; its log says why.");
             Log.EvaluationFailed(logger, evaluation.Id, failure);
         }
         await using CaptionDb db = await databases.CreateDbContextAsync(CancellationToken.None);

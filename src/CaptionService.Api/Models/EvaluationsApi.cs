@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -9,8 +10,6 @@ namespace CaptionService.Api.Models;
 /// <summary>How good a model is, and whether another is better.</summary>
 public static class EvaluationsApi
 {
-    private const int MaxPage = 200;
-
     /// <summary>Registers what works off evaluations, and the gate that asks it.</summary>
     public static IServiceCollection AddEvaluations(this IServiceCollection services)
     {
@@ -33,7 +32,7 @@ public static class EvaluationsApi
             .Accepts<EvaluationRequest>("application/json").WithName("PostEvaluation").WithSummary("Scores a model on a split of a data set, in the background")
             .WithDescription("BLEU-1..4, ROUGE-L, CIDEr, length, share of different captions, share of captions copied word for word from the training split, and the ten photos it does worst and best on. "
                 + "A result that was computed before comes at once.")
-            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(409).ProducesProblem(413).ProducesProblem(503);
+            .Problems(400, 404, 409, 413, 503);
 
         evaluations.MapPost("/compare", async Task<Accepted<EvaluationResponse>> (HttpRequest http, ModelRegistry models, EvaluationRunner runner, Readiness readiness, CancellationToken aborted) =>
             {
@@ -47,20 +46,17 @@ public static class EvaluationsApi
             })
             .Accepts<ComparisonRequest>("application/json").WithName("CompareModels").WithSummary("Says whether the first of two models is better, beyond chance, in the background")
             .WithDescription("The difference of their CIDEr over the same photos with a 95 % interval (paired bootstrap, 10,000 seeded resamples), and a sentence to act on.")
-            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(409).ProducesProblem(413).ProducesProblem(503);
+            .Problems(400, 404, 409, 413, 503);
 
-        evaluations.MapGet("/", async Task<Ok<EvaluationsResponse>> (IDbContextFactory<CaptionDb> databases, CancellationToken aborted, int offset = 0, int limit = 50) =>
+        evaluations.MapGet("/", async Task<Ok<EvaluationsResponse>> (IDbContextFactory<CaptionDb> databases, string? offset, string? limit, CancellationToken aborted) =>
             {
-                if (offset < 0 || limit is < 1 or > MaxPage)
-                {
-                    throw new ProblemException(ProblemTable.InvalidOption, $"offset must be 0 or more, limit 1 to {MaxPage}.");
-                }
+                (int skip, int take) = Paging.List.Read(offset, limit);
                 await using CaptionDb db = await databases.CreateDbContextAsync(aborted);
-                List<Evaluation> page = await db.Evaluations.AsNoTracking().OrderByDescending(e => e.CreatedAt).ThenBy(e => e.Id).Skip(offset).Take(limit).ToListAsync(aborted);
+                List<Evaluation> page = await db.Evaluations.AsNoTracking().OrderByDescending(e => e.CreatedAt).ThenBy(e => e.Id).Skip(skip).Take(take).ToListAsync(aborted);
                 return TypedResults.Ok(new EvaluationsResponse(await db.Evaluations.CountAsync(aborted), [.. page.Select(EvaluationResponse.Of)]));
             })
             .WithName("GetEvaluations").WithSummary("Evaluations and comparisons, the newest first")
-            .ProducesProblem(400).ProducesProblem(503);
+            .Problems(400, 503).Describe(Paging.List.Describe);
 
         evaluations.MapGet("/{id}", async Task<Ok<EvaluationResponse>> (string id, IDbContextFactory<CaptionDb> databases, CancellationToken aborted) =>
             {
@@ -69,7 +65,7 @@ public static class EvaluationsApi
                     ?? throw new ProblemException(ProblemTable.EvaluationNotFound, "There is no such evaluation.")));
             })
             .WithName("GetEvaluation").WithSummary("One evaluation or comparison, with its result once it has succeeded")
-            .ProducesProblem(404).ProducesProblem(503);
+            .Problems(404, 503);
     }
 
     private static Accepted<EvaluationResponse> Accepted(Evaluation evaluation) => TypedResults.Accepted($"/evaluations/{evaluation.Id}", EvaluationResponse.Of(evaluation));
@@ -110,7 +106,7 @@ public sealed record EvaluationsResponse(int Total, IReadOnlyList<EvaluationResp
 public sealed record EvaluationResponse(string Id, string Model, string? ComparedWith, string Dataset, string Split, string State, DateTimeOffset CreatedAt,
     EvaluationScores? Result, Comparison? Comparison, string? Error)
 {
-    internal static EvaluationResponse Of(Evaluation evaluation) => new(evaluation.Id, evaluation.Model, evaluation.CompareModel, evaluation.DatasetId, evaluation.Split, evaluation.State, evaluation.CreatedAt,
+    internal static EvaluationResponse Of(Evaluation evaluation) => new(evaluation.Id, evaluation.Model, evaluation.CompareModel, evaluation.DatasetId, evaluation.Split, evaluation.State.Name(), evaluation.CreatedAt,
         evaluation is { Result: { } result, CompareModel: null } ? EvaluationScores.Of(JsonSerializer.Deserialize<EvaluationResult>(result, TrainingEvent.Json)!) : null,
         evaluation is { Result: { } comparison, CompareModel: not null } ? JsonSerializer.Deserialize<Comparison>(comparison, TrainingEvent.Json) : null,
         evaluation.Error);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.Models;

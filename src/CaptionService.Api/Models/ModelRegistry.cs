@@ -1,29 +1,29 @@
-using CaptionService.Api.Captions;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
-using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Models;
 
 /// <summary>
-/// Which models there are and which of them answers. Changes take turns, go to the database first and then to memory;
-/// captions look only at memory, so that they need neither the database nor a turn.
+/// Which models there are and which of them answers. Changes take turns, go to rows and folders first (<see cref="ModelStore"/>)
+/// and then to memory; captions look only at memory, so that they need neither the database nor a turn.
 /// </summary>
 /// <remarks>At most one version is active for each language. Where nothing is asked for, the active one of the first shipped model's language answers.</remarks>
-public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases, ActiveModels loaded, IOptions<StorageOptions> storage,
-    IOptions<CaptioningOptions> captioning, TimeProvider time, ILogger<ModelRegistry> logger) : IDisposable
+public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded, ILogger<ModelRegistry> logger) : IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1);
+    private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile RegisteredModel[] _all = [];       // by name, then version
-    private volatile IReadOnlyList<ShippedModel> _shipped = [];
+    private volatile string? _defaultLanguage;
+
+    /// <summary>Completes when the models are known and the first of them serves.</summary>
+    public Task Opened => _opened.Task;
 
     /// <summary>All versions, by name, then by version. Empty until the first model serves.</summary>
     public IReadOnlyList<RegisteredModel> All => _all;
 
     /// <summary>The one that answers when nothing is asked for; null until the first model serves.</summary>
-    public RegisteredModel? Default => _all.Length == 0 ? null : ActiveFor(_shipped[0].Card.Language);
+    public RegisteredModel? Default => _defaultLanguage is { } language ? ActiveFor(language) : null;
 
     /// <summary>Those that answer for their languages, the default first.</summary>
     public IReadOnlyList<RegisteredModel> Active => [.. _all.Where(model => model.Active).OrderByDescending(model => model == Default)];
@@ -33,23 +33,18 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
 
     /// <summary>What <c>name</c> or <c>name@version</c> means: of a name alone, the active version or else the newest.</summary>
     /// <exception cref="ProblemException">There is no such model.</exception>
-    public RegisteredModel Find(string reference) => TryFind(reference) ?? throw NotFound(reference);
-
-    /// <summary>The same, or null.</summary>
-    public RegisteredModel? TryFind(string reference)
+    public RegisteredModel Find(string reference)
     {
         int at = reference.LastIndexOf('@');
-        if (at > 0)
-        {
-            return int.TryParse(reference.AsSpan(at + 1), out int version) ? _all.FirstOrDefault(model => model.Card.Name == reference[..at] && model.Card.Version == version) : null;
-        }
-        return _all.FirstOrDefault(model => model.Card.Name == reference && model.Active) ?? _all.LastOrDefault(model => model.Card.Name == reference);
+        RegisteredModel? found = at > 0
+            ? int.TryParse(reference.AsSpan(at + 1), out int version) ? TryFind(reference[..at], version) : null
+            : _all.FirstOrDefault(model => model.Card.Name == reference && model.Active) ?? _all.LastOrDefault(model => model.Card.Name == reference);
+        return found ?? throw NotFound(reference);
     }
 
     /// <summary>One version.</summary>
     /// <exception cref="ProblemException">There is no such model.</exception>
-    public RegisteredModel Find(string name, int version) =>
-        _all.FirstOrDefault(model => model.Card.Name == name && model.Card.Version == version) ?? throw NotFound($"{name}@{version}");
+    public RegisteredModel Find(string name, int version) => TryFind(name, version) ?? throw NotFound($"{name}@{version}");
 
     /// <summary>Takes the models that are to answer a request, loading what is not in memory; in their order.</summary>
     /// <exception cref="ProblemException">One cannot be loaded.</exception>
@@ -60,7 +55,14 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         {
             foreach (RegisteredModel model in models)
             {
-                holds.Add(await Hold(model, cancellation));
+                try
+                {
+                    holds.Add(await loaded.Hold(model, cancellation));
+                }
+                catch (ModelBundleException broken)
+                {
+                    throw Refused($"{model.Reference} cannot be loaded.", broken, model.Folder);
+                }
             }
             return [.. holds];
         }
@@ -71,51 +73,126 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         }
     }
 
-    private async Task<ModelHold> Hold(RegisteredModel model, CancellationToken cancellation)
+    /// <summary>Reads what there is, registers the models that configuration names, and loads those that answer for their languages.</summary>
+    /// <param name="folder">The bundle, or the folder of bundles, that configuration names.</param>
+    /// <param name="cancellation">The server stops.</param>
+    /// <returns>What was loaded, the default first.</returns>
+    /// <exception cref="ModelBundleException">A language has no model that can be loaded.</exception>
+    internal Task<ModelHold[]> Open(string folder, CancellationToken cancellation) => InTurn(async () =>
     {
+        IReadOnlyList<ShippedModel> shipped = ShippedModel.Read(folder);
+        RegisteredModel[] all = await store.Open(shipped, cancellation);
+        var holds = new List<ModelHold>();
         try
         {
-            return await loaded.Hold(model, cancellation);
+            foreach (string language in shipped.Select(model => model.Card.Language))
+            {
+                RegisteredModel answers = all.First(model => model.Active && Tokenizer.SameLanguage(model.Card.Language, language));
+                try
+                {
+                    holds.Add(await loaded.Hold(answers, cancellation));
+                }
+                catch (ModelBundleException broken) when (!answers.Shipped)
+                {
+                    // Rather the model that came with the product than none. What the database says stays, for who mends it.
+                    Log.FellBack(logger, answers.Reference, broken);
+                    all = [.. all.Select(model => Tokenizer.SameLanguage(model.Card.Language, language) ? model with { Active = model.Shipped } : model)];
+                    holds.Add(await loaded.Hold(all.First(model => model.Shipped && Tokenizer.SameLanguage(model.Card.Language, language)), cancellation));
+                }
+            }
         }
-        catch (ModelBundleException broken)
+        catch
         {
-            throw Refused($"{model.Reference} cannot be loaded.", broken, model.Folder);
+            holds.ForEach(hold => hold.Dispose());
+            throw;
         }
-    }
+        Show(all, holds.Select(hold => hold.Model));
+        _defaultLanguage = shipped[0].Card.Language;
+        _opened.TrySetResult();
+        return holds.ToArray();
+    }, cancellation);
 
     /// <summary>Puts a version into service: loaded and warmed up beside the one that answers, then made the one that does.</summary>
     /// <exception cref="ProblemException">There is no such model, or it cannot be loaded: then the other stays in service.</exception>
-    public async Task<RegisteredModel> Activate(string name, int version, CancellationToken cancellation)
-    {
-        await _turn.WaitAsync(cancellation);
-        try
-        {
-            return await Activate(Find(name, version), rolledBack: null, cancellation);
-        }
-        finally
-        {
-            _turn.Release();
-        }
-    }
+    public Task<RegisteredModel> Activate(string name, int version, CancellationToken cancellation) =>
+        InTurn(() => Activate(Find(name, version), rolledBack: null, cancellation), cancellation);
 
     /// <summary>Takes the active version of a name out of service and puts in the one that was active before it, of whatever name.</summary>
     /// <exception cref="ProblemException">The name is not active, or nothing was active before, or that cannot be loaded.</exception>
-    public async Task<RegisteredModel> Rollback(string name, CancellationToken cancellation)
+    public Task<RegisteredModel> Rollback(string name, CancellationToken cancellation) => InTurn(() =>
     {
-        await _turn.WaitAsync(cancellation);
+        RegisteredModel now = _all.FirstOrDefault(model => model.Card.Name == name && model.Active)
+            ?? throw (_all.Any(model => model.Card.Name == name) ? new ProblemException(ProblemTable.NoEarlierModel, $"No version of '{name}' is active.") : NotFound(name));
+        RegisteredModel before = _all.Where(model => !model.Active && model.ActivatedAt is not null && Tokenizer.SameLanguage(model.Card.Language, now.Card.Language)).MaxBy(model => model.ActivatedAt)
+            ?? throw new ProblemException(ProblemTable.NoEarlierModel, $"No other model was active before {now.Reference}.");
+        return Activate(before, rolledBack: now, cancellation);
+    }, cancellation);
+
+    /// <summary>Registers the model that a job made as the next version of its name. The same job again finds the version that it has.</summary>
+    /// <param name="folder">The bundle in the job's folder; it stays there.</param>
+    /// <param name="jobId">The job.</param>
+    /// <param name="datasetId">Its data set.</param>
+    /// <param name="cancellation">Gives up.</param>
+    /// <exception cref="ProblemException">The bundle cannot be used.</exception>
+    public async Task<RegisteredModel> Publish(string folder, string jobId, string? datasetId, CancellationToken cancellation)
+    {
+        if (_all.FirstOrDefault(model => model.JobId == jobId) is { } published)
+        {
+            return published;
+        }
+        string copy = store.Copy(folder);
         try
         {
-            RegisteredModel now = _all.FirstOrDefault(model => model.Card.Name == name && model.Active)
-                ?? throw (_all.Any(model => model.Card.Name == name) ? new ProblemException(ProblemTable.NoEarlierModel, $"No version of '{name}' is active.") : NotFound(name));
-            RegisteredModel before = _all.Where(model => !model.Active && model.ActivatedAt is not null && Tokenizer.SameLanguage(model.Card.Language, now.Card.Language)).MaxBy(model => model.ActivatedAt)
-                ?? throw new ProblemException(ProblemTable.NoEarlierModel, $"No other model was active before {now.Reference}.");
-            return await Activate(before, rolledBack: now, cancellation);
+            return await Register(copy, jobId, datasetId, cancellation);
         }
         finally
         {
-            _turn.Release();
+            ModelStore.Remove(copy);
         }
     }
+
+    /// <summary>Checks a bundle and moves it into the registry as the next version of its name.</summary>
+    /// <exception cref="ProblemException">The bundle cannot be used.</exception>
+    internal async Task<RegisteredModel> Register(string folder, string? jobId, string? datasetId, CancellationToken cancellation)
+    {
+        ModelCard card;
+        try
+        {
+            card = await Check(folder, ofJob: jobId is not null, cancellation);
+        }
+        catch (ModelBundleException broken)
+        {
+            throw Refused("The bundle cannot be used.", broken, folder);
+        }
+        return await InTurn(async () =>
+        {
+            int version = await store.Add(folder, card, jobId, datasetId, cancellation);
+            Show(await store.Read(CancellationToken.None));
+            Log.Registered(logger, card.Name, version, card.Digest);
+            return Find(card.Name, version);
+        }, cancellation);
+    }
+
+    /// <summary>Deletes a version; its number is not given again.</summary>
+    /// <exception cref="ProblemException">There is no such model, it is active, or it came with the product.</exception>
+    public Task Delete(string name, int version, CancellationToken cancellation) => InTurn(async () =>
+    {
+        RegisteredModel model = Find(name, version);
+        if (model.Active)
+        {
+            throw new ProblemException(ProblemTable.ModelActive, $"{model.Reference} is in service.");
+        }
+        if (model.Shipped)
+        {
+            throw new ProblemException(ProblemTable.ModelReadOnly, $"{model.Reference} comes with the product.");
+        }
+        await store.Delete(model, cancellation);
+        Show(await store.Read(CancellationToken.None));
+        loaded.Forget(model);
+        ModelStore.Remove(model.Folder);
+        Log.Deleted(logger, model.Reference);
+        return model;
+    }, cancellation);
 
     private async Task<RegisteredModel> Activate(RegisteredModel model, RegisteredModel? rolledBack, CancellationToken cancellation)
     {
@@ -126,28 +203,9 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         }
         try
         {
-            // From the disk even if it is still in memory: it must be there after a restart too.
-            ModelCard found = await Task.Run(() => ModelBundle.ReadCard(model.Folder), cancellation);
-            if (found.Digest != model.Card.Digest)
-            {
-                throw new ModelBundleException($"{BundleFiles.Card} was changed: its SHA-256 is {found.Digest}, the registry has {model.Card.Digest}.");
-            }
-            using ModelHold warm = await loaded.Hold(model, cancellation);
-
-            await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
-            List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
-            foreach (ModelVersion row in rows.Where(row => row.Active && Tokenizer.SameLanguage(row.Language, model.Card.Language)))
-            {
-                row.Active = false;
-            }
-            ModelVersion activated = rows.Single(row => row.Name == model.Card.Name && row.Version == model.Card.Version);
-            (activated.Active, activated.ActivatedAt) = (true, rolledBack is null ? time.GetUtcNow() : activated.ActivatedAt);
-            if (rolledBack is not null)
-            {
-                rows.Single(row => row.Name == rolledBack.Card.Name && row.Version == rolledBack.Card.Version).ActivatedAt = null;
-            }
-            await db.SaveChangesAsync(CancellationToken.None);
-            Show(await Read(db, CancellationToken.None), warm.Model);       // from here on, requests that come take the new one
+            using ModelHold warm = await loaded.HoldFromDisk(model, cancellation);     // it must be there after a restart too
+            await store.Activate(model, rolledBack, cancellation);
+            Show(await store.Read(CancellationToken.None), warm.Model);       // from here on, requests that come take the new one
         }
         catch (ModelBundleException broken)
         {
@@ -158,25 +216,43 @@ public sealed partial class ModelRegistry(IDbContextFactory<CaptionDb> databases
         return Find(model.Card.Name, model.Card.Version);
     }
 
+    // A job over precomputed features makes a model that the encoder here may have no features for. It is kept, for
+    // evaluations and for who has that encoder, and cannot be activated.
+    private async Task<ModelCard> Check(string folder, bool ofJob, CancellationToken cancellation)
+    {
+        try
+        {
+            return await loaded.Try(folder, cancellation);
+        }
+        catch (ModelBundleException) when (ofJob && ModelBundle.ReadCard(folder) is { EncoderSha256: null, Decoder.SingleVector: true })
+        {
+            using ModelBundle bundle = ModelBundle.Load(folder);
+            return bundle.Card;
+        }
+    }
+
+    private async Task<T> InTurn<T>(Func<Task<T>> change, CancellationToken cancellation)
+    {
+        await _turn.WaitAsync(cancellation);
+        try
+        {
+            return await change();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
     private void Show(RegisteredModel[] all, params IEnumerable<LoadedModel> warm)
     {
         _all = all;
         loaded.Keep(all.Where(model => model.Active), warm);
     }
 
-    private async Task<RegisteredModel[]> Read(CaptionDb db, CancellationToken cancellation)
-    {
-        List<ModelVersion> rows = await db.ModelVersions.AsNoTracking().Where(row => row.DeletedAt == null).ToListAsync(cancellation);
-        return
-        [
-            .. rows.OrderBy(row => row.Name, StringComparer.Ordinal).ThenBy(row => row.Version).Select(row => new RegisteredModel(
-                ModelCard.Parse(System.Text.Encoding.UTF8.GetBytes(row.Card)) with { Version = row.Version, Digest = row.Digest },
-                row.Folder.Length == 0 ? _shipped.First(shipped => shipped.Card.Name == row.Name).Folder : Path.Combine(storage.Value.Models, row.Folder),
-                row.Folder.Length == 0, row.JobId, row.DatasetId, row.CreatedAt, row.Active, row.ActivatedAt)),
-        ];
-    }
+    private RegisteredModel? TryFind(string name, int version) => _all.FirstOrDefault(model => model.Card.Name == name && model.Card.Version == version);
 
-    private static ProblemException NotFound(string reference) => new(ProblemTable.ModelNotFound, $"There is no model '{(reference.Length <= 80 ? reference : reference[..80] + "…")}'.");
+    private static ProblemException NotFound(string reference) => new(ProblemTable.ModelNotFound, $"There is no model '{reference.Shortened(80)}'.");
 
     // Callers learn what is wrong with which file, not where the server keeps it.
     private static ProblemException Refused(string what, ModelBundleException why, string folder) => new(ProblemTable.ModelRefused,

@@ -1,9 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using CaptionService.Captioning.Models;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.WebUtilities;
-using Microsoft.Net.Http.Headers;
+using Microsoft.Extensions.Primitives;
 
 namespace CaptionService.Api.Models;
 
@@ -35,7 +33,7 @@ internal static class ModelUpload
         }
         catch
         {
-            ModelRegistry.Remove(folder);
+            ModelStore.Remove(folder);
             throw;
         }
         finally
@@ -50,20 +48,16 @@ internal static class ModelUpload
         {
             throw TooLarge($"{request.ContentLength:N0} bytes", maxBytes);
         }
-        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
-            limit.MaxRequestBodySize = maxBytes;
-        }
+        RequestBody.Limit(request, maxBytes);
         Stream body = request.Body;
-        if (MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) && type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase))
+        if (RequestBody.MediaType(request, out StringSegment boundary) == "multipart/form-data")
         {
-            string? boundary = HeaderUtilities.RemoveQuotes(type.Boundary).Value;
             try
             {
-                body = (string.IsNullOrEmpty(boundary) ? null : await new MultipartReader(boundary, body).ReadNextSectionAsync(aborted))?.Body
+                body = (await RequestBody.Parts(request, boundary).ReadNextSectionAsync(aborted))?.Body
                     ?? throw new ProblemException(ProblemTable.MalformedBody, "The form has no file.");
             }
-            catch (Exception failure) when (failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested)
+            catch (Exception failure) when (RequestBody.BreaksOff(failure, aborted))
             {
                 throw new ProblemException(ProblemTable.MalformedBody, "The form breaks off before its file.");
             }
@@ -84,7 +78,7 @@ internal static class ModelUpload
             foreach (ZipArchiveEntry entry in entries)
             {
                 string name = entry.FullName.StartsWith(top, StringComparison.Ordinal) ? entry.FullName[top.Length..] : entry.FullName;
-                BundleFile known = BundleFiles.All.FirstOrDefault(file => file.Name == name) ?? throw Refused($"'{Shorten(entry.FullName)}' has no place in a bundle.");
+                BundleFile known = BundleFiles.All.FirstOrDefault(file => file.Name == name) ?? throw Refused($"'{entry.FullName.Printable().Shortened(60)}' has no place in a bundle.");
                 long most = known.MostBytes ?? maxBytes;
                 if (entry.IsEncrypted || (entry.ExternalAttributes >>> 16 & 0xF000) is not (0 or 0x8000))
                 {
@@ -140,8 +134,6 @@ internal static class ModelUpload
             await to.WriteAsync(buffer.AsMemory(0, read), aborted);
         }
     }
-
-    private static string Shorten(string name) => new([.. name.Take(60).Select(c => char.IsControl(c) ? '?' : c)]);
 
     private static ProblemException TooLarge(string found, long most) => new(ProblemTable.BodyTooLarge, $"A bundle may have {most:N0} bytes, this one has {found}.");
 

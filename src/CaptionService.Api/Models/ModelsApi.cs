@@ -1,24 +1,25 @@
 using System.IO.Compression;
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
+using Microsoft.OpenApi;
 
 namespace CaptionService.Api.Models;
 
 /// <summary>What captions the photos: versions, and which of them is in service.</summary>
 public static class ModelsApi
 {
-    internal const string UploadName = "PostModel";
-
     /// <summary>Registers the registry and what is loaded of it.</summary>
     public static IServiceCollection AddModels(this IServiceCollection services)
     {
         services.AddOptions<ModelsOptions>().BindConfiguration(ModelsOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ActiveModels>();
+        services.AddSingleton<ModelStore>();
         return services.AddSingleton<ModelRegistry>();
     }
 
@@ -36,14 +37,14 @@ public static class ModelsApi
                 TypedResults.Ok(ModelResponse.Of(registry.All.Where(model => model.Card.Name == registry.Find(name).Card.Name), registry)))
             .WithName("GetModel").WithSummary("One model: its versions, sizes, scores and calibration")
             .WithDescription("`calibration` says what the captions' `confidence` means, what it is made of and how far it can be trusted, by captions of photos it was not fitted to.")
-            .ProducesProblem(404);
+            .Problems(404);
 
         models.MapPost("/", Upload)
-            .WithName(UploadName).WithSummary("Adds a version from a zip of a bundle")
+            .WithName("PostModel").WithSummary("Adds a version from a zip of a bundle")
             .WithDescription($"The zip holds {BundleFiles.List(BundleFiles.All, file => $"`{file.Name}` ({file.Meaning})")}, as the trainer writes them and "
                 + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
                 + "the version the next of that name. It is not active until it is activated.")
-            .ProducesProblem(400).ProducesProblem(408).ProducesProblem(413).ProducesProblem(422).ProducesProblem(503).ProducesProblem(507);
+            .Problems(400, 408, 413, 422, 503, 507).Describe(DescribeUpload);
 
         models.MapPost("/{name}/versions/{version:int:min(1)}/activate", async Task<Ok<ModelVersionResponse>> (string name, int version, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
             {
@@ -53,7 +54,7 @@ public static class ModelsApi
             .WithName("ActivateModel").WithSummary("Puts a version into service, without a gap")
             .WithDescription("The model is loaded and warmed up beside the one that answers, which takes a second or two; then requests that come take the new one, and those that came before "
                 + "are answered by the old one. One version is active for each language. If it cannot be loaded, the old one stays and the problem says why. Survives a restart.")
-            .ProducesProblem(404).ProducesProblem(422).ProducesProblem(503);
+            .Problems(404, 422, 503);
 
         models.MapPost("/{name}/rollback", async Task<Ok<ModelVersionResponse>> (string name, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
             {
@@ -62,11 +63,11 @@ public static class ModelsApi
             })
             .WithName("RollbackModel").WithSummary("Puts back the version that was active before")
             .WithDescription("`name` is the active model's; what was active before it may have another name. Doing it again goes one further back.")
-            .ProducesProblem(404).ProducesProblem(409).ProducesProblem(422).ProducesProblem(503);
+            .Problems(404, 409, 422, 503);
 
         models.MapGet("/{name}/versions/{version:int:min(1)}/download", Download)
             .WithName("DownloadModel").WithSummary("The bundle of a version, as a zip")
-            .Produces<Stream>(200, "application/zip").ProducesProblem(404);
+            .Produces<Stream>(200, "application/zip").Problems(404);
 
         models.MapDelete("/{name}/versions/{version:int:min(1)}", async Task<NoContent> (string name, int version, ModelRegistry registry, CancellationToken aborted) =>
             {
@@ -75,7 +76,7 @@ public static class ModelsApi
             })
             .WithName("DeleteModel").WithSummary("Deletes a version that is not active")
             .WithDescription("Its number is not given again. The model that comes with the product cannot be deleted.")
-            .ProducesProblem(404).ProducesProblem(409).ProducesProblem(503);
+            .Problems(404, 409, 503);
     }
 
     private static async Task<Created<ModelVersionResponse>> Upload(HttpRequest request, ModelRegistry registry, Readiness readiness, IOptions<ModelsOptions> options, IOptions<StorageOptions> storage, CancellationToken aborted)
@@ -89,8 +90,33 @@ public static class ModelsApi
         }
         finally
         {
-            ModelRegistry.Remove(folder);       // nothing is left there where it was taken
+            ModelStore.Remove(folder);       // nothing is left there where it was taken
         }
+    }
+
+    private static OpenApiSchema Binary => new() { Type = JsonSchemaType.String, Format = "binary" };
+
+    // The body is read as a stream, so this says what it is.
+    private static void DescribeUpload(OpenApiOperation operation)
+    {
+        operation.RequestBody = new OpenApiRequestBody
+        {
+            Required = true,
+            Description = "The zip, as the body or as the file of a form.",
+            Content = new Dictionary<string, IOpenApiMediaType>
+            {
+                ["application/zip"] = new OpenApiMediaType { Schema = Binary },
+                ["multipart/form-data"] = new OpenApiMediaType
+                {
+                    Schema = new OpenApiSchema
+                    {
+                        Type = JsonSchemaType.Object,
+                        Required = new HashSet<string> { "bundle" },
+                        Properties = new Dictionary<string, IOpenApiSchema> { ["bundle"] = Binary },
+                    },
+                },
+            },
+        };
     }
 
     private static PushStreamHttpResult Download(string name, int version, ModelRegistry registry, HttpContext http, CancellationToken aborted)
@@ -136,7 +162,7 @@ public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models);
 /// <param name="VocabularySize">Words it knows, four special ones included.</param>
 /// <param name="Scores">Scores on the development split: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</param>
 /// <param name="Training">How it was trained, as the trainer wrote it.</param>
-/// <param name="Calibration">Of its captions' confidence; null when it has none.</param>
+/// <param name="Calibration">How its captions get their confidence; null when they have none.</param>
 /// <param name="WhyNoConfidence">Why it has none; null when it has one.</param>
 /// <param name="Versions">All versions, the oldest first.</param>
 public sealed record ModelResponse(string Name, bool Default, int Version, string Digest, string Language, string Architecture, bool Attends, int VocabularySize,
@@ -149,7 +175,7 @@ public sealed record ModelResponse(string Name, bool Default, int Version, strin
         RegisteredModel shown = all.FirstOrDefault(model => model.Active) ?? all[^1];
         ModelCard card = shown.Card;
         return new ModelResponse(card.Name, shown.Reference == registry.Default?.Reference, card.Version, card.Digest, card.Language, card.Decoder.Architecture,
-            card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training, CalibrationResponse.Of(shown), card.WhyNoConfidence, [.. all.Select(ModelVersionResponse.Of)]);
+            card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training, shown.Calibration, card.WhyNoConfidence, [.. all.Select(ModelVersionResponse.Of)]);
     }
 }
 
@@ -159,14 +185,14 @@ public sealed record ModelResponse(string Name, bool Default, int Version, strin
 /// <param name="Features">What it weighs.</param>
 /// <param name="Fitted">What it was fitted to: the captions of the development split.</param>
 /// <param name="Check">Fitted to one half of the development split, checked on the other.</param>
-/// <param name="CrossCheck">The same both ways, over all its photos: each half checked with what was fitted to the other.</param>
+/// <param name="CrossCheck">A check over all photos of the development split: each half with what was fitted to the other.</param>
 public sealed record CalibrationResponse(string Definition, CalibratedSearch Search, IReadOnlyList<WeightResponse> Features, FittedTo Fitted, CheckResponse Check, CheckResponse CrossCheck)
 {
-    internal static CalibrationResponse? Of(RegisteredModel model)
+    internal static CalibrationResponse? Read(string folder, ModelCard card)
     {
         try
         {
-            return ModelBundle.ReadCalibration(model.Folder, model.Card) is { } calibration
+            return ModelBundle.ReadCalibration(folder, card) is { } calibration
                 ? new CalibrationResponse(calibration.Definition, calibration.Search,
                     [.. calibration.Features.Select(feature => new WeightResponse(feature.Name, ConfidenceFeature.All.Single(known => known.Name == feature.Name).Meaning, feature.Weight))],
                     calibration.Fitted, CheckResponse.Of(calibration.Check), CheckResponse.Of(calibration.CrossCheck))
@@ -174,7 +200,7 @@ public sealed record CalibrationResponse(string Definition, CalibratedSearch Sea
         }
         catch (Exception broken) when (broken is IOException or UnauthorizedAccessException or ModelBundleException)
         {
-            return null;        // deleted meanwhile, or broken on the disk, which its activation will say
+            return null;        // broken on the disk, which its activation will say
         }
     }
 }

@@ -11,7 +11,9 @@ namespace CaptionService.Api.Models;
 /// <param name="CreatedAt">When it was registered.</param>
 /// <param name="Active">Whether it answers for its language.</param>
 /// <param name="ActivatedAt">When it last became active.</param>
-public sealed record RegisteredModel(ModelCard Card, string Folder, bool Shipped, string? JobId, string? DatasetId, DateTimeOffset CreatedAt, bool Active, DateTimeOffset? ActivatedAt)
+/// <param name="Calibration">How its captions get their confidence; null where they have none.</param>
+public sealed record RegisteredModel(ModelCard Card, string Folder, bool Shipped, string? JobId, string? DatasetId, DateTimeOffset CreatedAt, bool Active, DateTimeOffset? ActivatedAt,
+    CalibrationResponse? Calibration)
 {
     /// <summary>name@version.</summary>
     public string Reference => $"{Card.Name}@{Card.Version}";

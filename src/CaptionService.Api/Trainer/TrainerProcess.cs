@@ -5,8 +5,8 @@ using System.Runtime.InteropServices;
 namespace CaptionService.Api.Trainer;
 
 /// <summary>
-/// A trainer: a process of its own, last in line for processor and disk. Its standard input is held open; that it closes,
-/// because the server asks or is gone, means save and stop.
+/// A trainer: a process of its own, last in line for processor and disk. Its standard input is held open. When it closes,
+/// because the server asks or is gone, the trainer saves and stops.
 /// </summary>
 internal sealed class TrainerProcess : IDisposable
 {

@@ -1,3 +1,5 @@
+using CaptionService.Api.Storage;
+
 namespace CaptionService.Api.Trainer;
 
 /// <summary>

@@ -1,6 +1,6 @@
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.TrainingJobs;
@@ -11,7 +11,6 @@ internal sealed class EventStream(HttpResponse response, IDbContextFactory<Capti
     private const int Page = 200;
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(2);            // for what other servers stored
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(15);        // then a comment, so that proxies keep the connection
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes until the job has ended or nobody listens.</summary>
     public async Task Write(string id, long after, CancellationToken until)
@@ -40,14 +39,14 @@ internal sealed class EventStream(HttpResponse response, IDbContextFactory<Capti
                 var text = new StringBuilder();
                 foreach (TrainingJobEvent e in events)
                 {
-                    text.Append($"id: {e.Number}\nevent: {e.Type}\ndata: {JsonSerializer.Serialize(TrainingEventResponse.Of(e), s_json)}\n\n");
+                    text.Append($"id: {e.Number}\nevent: {e.Type}\ndata: {JsonSerializer.Serialize(TrainingEventResponse.Of(e), Json.Answers)}\n\n");
                     after = e.Number;
                 }
                 bool all = events.Count < Page && after >= job.LastEvent;
                 if (all && told != job.State)
                 {
                     told = job.State;
-                    text.Append($"event: job\ndata: {JsonSerializer.Serialize(TrainingJobResponse.Of(job), s_json)}\n\n");
+                    text.Append($"event: job\ndata: {JsonSerializer.Serialize(TrainingJobResponse.Of(job), Json.Answers)}\n\n");
                 }
                 if (text.Length == 0 && time.GetElapsedTime(spoke) >= Silence)
                 {

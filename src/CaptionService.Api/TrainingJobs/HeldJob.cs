@@ -1,3 +1,4 @@
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
 
@@ -51,7 +52,7 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                     signals.Raise();
                 }
             }
-            catch (Exception failure) when (StorageApi.Problem(failure) is not null)
+            catch (Exception failure) when (StorageProblems.Of(failure) is not null)
             {
                 Log.CannotStore(logger, id, failure);       // they stay in the file
                 await Task.Delay(AfterOutage, time, CancellationToken.None);
@@ -82,7 +83,7 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                     return;
                 }
             }
-            catch (Exception failure) when (StorageApi.Problem(failure) is not null && !stopping.IsCancellationRequested)
+            catch (Exception failure) when (StorageProblems.Of(failure) is not null && !stopping.IsCancellationRequested)
             {
                 Log.CannotStore(logger, id, failure);
                 await Task.WhenAny(Task.Delay(AfterOutage, time, stopping));

@@ -1,11 +1,9 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using CaptionService.Api.Datasets;
-using CaptionService.Api.Models;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Language;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 
@@ -14,14 +12,13 @@ namespace CaptionService.Api.TrainingJobs;
 /// <summary>From a request to a job that waits for its turn, made once however often the request is sent with its key.</summary>
 internal static partial class NewTrainingJob
 {
-    private const int MaxBody = 64 * 1024;
     private const int MaxKey = 255;
     private static readonly TimeSpan KeyAbandoned = TimeSpan.FromMinutes(1);    // a server died between a key and its job
 
     /// <summary>Makes it, or finds the one that the same request made before.</summary>
     public static async Task<Accepted<TrainingJobResponse>> Create(HttpContext http, CaptionDb db, TrainingModels models, TrainingSignals signals, TimeProvider time, CancellationToken aborted)
     {
-        byte[] body = await ReadBody(http, aborted);
+        byte[] body = await RequestBody.Read(http.Request, JsonBody.MaxBytes, aborted);
         string? key = Key(http.Request);
         string digest = Convert.ToHexStringLower(SHA256.HashData(body));
         if (key is not null && await Reserve(db, key, digest, time.GetUtcNow(), aborted) is { } made)
@@ -63,31 +60,31 @@ internal static partial class NewTrainingJob
         }
         IReadOnlyList<Dataset> datasets = await Find(request, chosen, db, aborted);
         Dataset dataset = datasets[0];
-        RegisteredModel? start = null;
+        BaseModel? start = null;
         if (hasBase)
         {
             start = models.Find(request.BaseModel, dataset.Language)
                 ?? throw new ProblemException(ProblemTable.NoBaseModel, $"The preset {preset.Name} starts from the model in service, but none writes '{dataset.Language}'.");
-            if (!Tokenizer.SameLanguage(start.Card.Language, dataset.Language))
+            if (!Tokenizer.SameLanguage(start.Language, dataset.Language))
             {
-                throw TrainingJobRequest.Invalid($"baseModel writes '{start.Card.Language}', the data set is '{dataset.Language}': both must be of one language.");
+                throw TrainingJobRequest.Invalid($"baseModel writes '{start.Language}', the data set is '{dataset.Language}': both must be of one language.");
             }
         }
         var job = new TrainingJob
         {
             Id = Ids.New(),
-            Name = request.Name ?? start?.Card.Name ?? NameOf(dataset),
+            Name = request.Name ?? start?.Name ?? NameOf(dataset),
             DatasetId = dataset.Id,
             Datasets = JobDataset.Write(chosen),
             Preset = preset.Name,
             BaseModel = start?.Reference,
             Seed = options.Seed,
-            Options = JsonSerializer.Serialize(options, TrainingJobRequest.Format),
+            Options = JsonSerializer.Serialize(options, Json.Requests),
             BudgetMinutes = request.Budget?.Minutes,
             ActivateIfBetter = request.ActivateIfBetter ?? false,
             CreatedAt = now,
         };
-        if (datasets.All(d => d.Status == "ready"))
+        if (datasets.All(d => d.Status == DatasetStatus.Ready))
         {
             job.Queue(now);
         }
@@ -103,7 +100,7 @@ internal static partial class NewTrainingJob
             string id = chosen[i].Id, member = request.Datasets is null ? "dataset" : $"datasets[{i}].id";
             Dataset dataset = await db.Datasets.AsNoTracking().FirstOrDefaultAsync(d => d.Id == id, aborted)
                 ?? throw new ProblemException(ProblemTable.DatasetNotFound, $"No data set has the id that {member} names.");
-            if (dataset.Status is not ("ready" or "checking"))
+            if (dataset.Status == DatasetStatus.Refused)
             {
                 throw new ProblemException(ProblemTable.DatasetNotReady, $"The data set that {member} names was refused: {dataset.Problem}");
             }
@@ -112,7 +109,7 @@ internal static partial class NewTrainingJob
             {
                 throw TrainingJobRequest.Invalid($"{member} names a data set in '{dataset.Language}', datasets[0].id one in '{found[0].Language}': all must be of one language.");
             }
-            // Of one that is still looked at there is no report yet: then the trainer refuses it.
+            // A data set that is still looked at has no report yet: then the trainer refuses it.
             if (chosen.Count > 1 && dataset.Report is { } report && JsonSerializer.Deserialize<DatasetReport>(report, TrainingEvent.Json)!.Photos.Precomputed)
             {
                 throw TrainingJobRequest.Invalid($"{member} names a data set of features that came instead of photos: it must be trained on alone.");
@@ -170,17 +167,6 @@ internal static partial class NewTrainingJob
         return key.Length is > 0 and <= MaxKey && key.All(c => c is >= ' ' and <= '~')
             ? key
             : throw TrainingJobRequest.Invalid($"Idempotency-Key must be 1 to {MaxKey} characters of ASCII.");
-    }
-
-    private static async Task<byte[]> ReadBody(HttpContext http, CancellationToken aborted)
-    {
-        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
-            limit.MaxRequestBodySize = MaxBody;
-        }
-        using var body = new MemoryStream();
-        await http.Request.Body.CopyToAsync(body, aborted);
-        return body.ToArray();
     }
 
     private static string NameOf(Dataset dataset)

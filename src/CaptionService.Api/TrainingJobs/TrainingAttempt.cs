@@ -1,5 +1,5 @@
 using System.Text.Json;
-using CaptionService.Api.Datasets;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
@@ -195,7 +195,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         {
             await _job.Change(job =>
             {
-                switch (StorageApi.Problem(failure))
+                switch (StorageProblems.Of(failure))
                 {
                     case { } full when full == ProblemTable.StorageFull:
                         job.OutOfRoom(time.GetUtcNow());

@@ -1,4 +1,4 @@
-using CaptionService.Api.Datasets;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
@@ -42,9 +42,9 @@ internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases,
             foreach (JobDataset used in job.AllDatasets())
             {
                 Dataset? dataset = await db.Datasets.FindAsync([used.Id], stopping);
-                ready &= dataset?.Status == "ready";
+                ready &= dataset?.Status == DatasetStatus.Ready;
                 unfit ??= dataset is null ? $"The data set '{used.Id}' is gone."
-                    : dataset.Status is not ("ready" or "checking") ? $"The data set '{used.Id}' was refused: {dataset.Problem}"
+                    : dataset.Status == DatasetStatus.Refused ? $"The data set '{used.Id}' was refused: {dataset.Problem}"
                     : null;
             }
             if (unfit is not null)

@@ -1,10 +1,9 @@
-using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
-using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.TrainingJobs;
@@ -12,8 +11,6 @@ namespace CaptionService.Api.TrainingJobs;
 /// <summary>What to train.</summary>
 public sealed class TrainingJobRequest
 {
-    internal static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { AllowDuplicateProperties = false, NumberHandling = JsonNumberHandling.Strict };
-
     /// <summary>Id of the data set; or there are <see cref="Datasets"/>.</summary>
     public string? Dataset { get; init; }
 
@@ -51,7 +48,7 @@ public sealed class TrainingJobRequest
         TrainingJobRequest? request;
         try
         {
-            request = JsonSerializer.Deserialize<TrainingJobRequest>(body, Format);
+            request = JsonSerializer.Deserialize<TrainingJobRequest>(body, Json.Requests);
         }
         catch (JsonException wrong) when (wrong.Path is { Length: > 2 } path && path[0] == '$')
         {
@@ -74,7 +71,7 @@ public sealed class TrainingJobRequest
     /// <exception cref="ProblemException">There is no such preset.</exception>
     internal TrainingPreset ChosenPreset() =>
         TrainingPreset.All.FirstOrDefault(p => p.Name == (Preset ?? TrainingPreset.Quick.Name))
-        ?? throw Invalid($"preset is '{Short(Preset!)}'; it must be {string.Join(", ", TrainingPreset.All.Select(p => p.Name))}.");
+        ?? throw Invalid($"preset is '{Preset!.Shortened()}'; it must be {string.Join(", ", TrainingPreset.All.Select(p => p.Name))}.");
 
     /// <summary>The data sets that are asked for, by <c>dataset</c> or by <c>datasets</c>.</summary>
     /// <exception cref="ProblemException">It is neither of them or both, or one is out of its range.</exception>
@@ -95,7 +92,7 @@ public sealed class TrainingJobRequest
         JobDataset[] chosen = [.. Datasets.Select((given, i) => (given ?? new TrainingDataset()).Chosen($"datasets[{i}]"))];
         if (chosen.GroupBy(d => d.Id).FirstOrDefault(same => same.Count() > 1) is { } twice)
         {
-            throw Invalid($"datasets has '{Short(twice.Key)}' {twice.Count()} times; it must have each data set once.");
+            throw Invalid($"datasets has '{twice.Key.Shortened()}' {twice.Count()} times; it must have each data set once.");
         }
         return chosen.Any(d => d.Judges) ? chosen : throw Invalid($"datasets has none with trust {DataSource.Human}; it must have at least one, for the model to be judged by.");
     }
@@ -104,11 +101,11 @@ public sealed class TrainingJobRequest
     /// <exception cref="ProblemException">One is unknown or out of range.</exception>
     internal TrainingOptions ChosenOptions(TrainingPreset preset, bool hasBase)
     {
-        JsonObject options = JsonSerializer.SerializeToNode(preset.Options, Format)!.AsObject();
+        JsonObject options = JsonSerializer.SerializeToNode(preset.Options, Json.Requests)!.AsObject();
         foreach ((string name, JsonElement value) in Options ?? [])
         {
             TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
-                ?? throw Invalid($"There is no option '{Short(name)}'; the options are {string.Join(", ", TrainingOption.All.Select(o => o.Name))}.");
+                ?? throw Invalid($"There is no option '{name.Shortened()}'; the options are {string.Join(", ", TrainingOption.All.Select(o => o.Name))}.");
             if (value.ValueKind == JsonValueKind.Null)
             {
                 continue;
@@ -126,7 +123,7 @@ public sealed class TrainingJobRequest
         {
             throw Invalid(string.Create(CultureInfo.InvariantCulture, $"budget.minutes is {minutes}; it must be {TrainingBudget.LeastMinutes} to {TrainingBudget.MostMinutes}."));
         }
-        TrainingOptions chosen = options.Deserialize<TrainingOptions>(Format)!;
+        TrainingOptions chosen = options.Deserialize<TrainingOptions>(Json.Requests)!;
         try
         {
             chosen.Check(hasBase);
@@ -153,11 +150,9 @@ public sealed class TrainingJobRequest
     {
         if (unknown is { Count: > 0 })
         {
-            throw Invalid($"There is no member '{where}{Short(unknown.Keys.First())}'; there are {known}.");
+            throw Invalid($"There is no member '{where}{unknown.Keys.First().Shortened()}'; there are {known}.");
         }
     }
-
-    internal static string Short(string text) => text.Length <= 40 ? text : text[..40] + "…";
 }
 
 /// <summary>One data set of several to train on.</summary>
@@ -189,7 +184,7 @@ public sealed class TrainingDataset
         }
         return Trust is null or DataSource.Human or DataSource.ModelWritten
             ? new JobDataset(Id, Weight ?? 1, Trust ?? DataSource.Human)
-            : throw TrainingJobRequest.Invalid($"{where}.trust is '{TrainingJobRequest.Short(Trust)}'; it must be {DataSource.Human} or {DataSource.ModelWritten}.");
+            : throw TrainingJobRequest.Invalid($"{where}.trust is '{Trust.Shortened()}'; it must be {DataSource.Human} or {DataSource.ModelWritten}.");
     }
 }
 
@@ -207,60 +202,4 @@ public sealed class TrainingBudget
     /// <summary>What is none of these, to be named in the refusal.</summary>
     [JsonExtensionData]
     public Dictionary<string, JsonElement>? Unknown { get; init; }
-}
-
-/// <summary>One option of training, as its property in <see cref="TrainingOptions"/> states it.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Type">integer, number, boolean or string.</param>
-/// <param name="Minimum">Smallest value of a number.</param>
-/// <param name="Maximum">Largest value of a number.</param>
-/// <param name="Values">The values of a string.</param>
-/// <param name="Unit">What it counts.</param>
-/// <param name="Description">What it does.</param>
-/// <param name="OfNetwork">Whether it says how the network is made: a base model keeps its own.</param>
-internal sealed record TrainingOption(string Name, string Type, double? Minimum, double? Maximum, IReadOnlyList<string>? Values, string? Unit, string Description, bool OfNetwork)
-{
-    private static readonly string[] Network =
-        [nameof(TrainingOptions.Architecture), nameof(TrainingOptions.Embedding), nameof(TrainingOptions.Hidden), nameof(TrainingOptions.Heads), nameof(TrainingOptions.Attention), nameof(TrainingOptions.MinWordCount)];
-
-    /// <summary>All, in the order of their definition.</summary>
-    public static readonly IReadOnlyList<TrainingOption> All =
-        [.. typeof(TrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.CanWrite).Select(Of)];
-
-    /// <exception cref="ProblemException">The value is of another type or out of range.</exception>
-    public void Check(JsonElement value)
-    {
-        bool fits = Type switch
-        {
-            "boolean" => value.ValueKind is JsonValueKind.True or JsonValueKind.False,
-            "string" => value.ValueKind == JsonValueKind.String && Values!.Contains(value.GetString()),
-            _ => value.ValueKind == JsonValueKind.Number && value.GetDouble() is var number && number >= Minimum && number <= Maximum && (Type == "number" || value.TryGetInt32(out _)),
-        };
-        if (!fits)
-        {
-            string shown = value.GetRawText();
-            throw TrainingJobRequest.Invalid($"{Name} is {(shown.Length <= 40 ? shown : shown[..40] + "…")}; it must be {Range}.");
-        }
-    }
-
-    /// <summary>What it may be, in words.</summary>
-    public string Range => Type switch
-    {
-        "boolean" => "true or false",
-        "string" => string.Join(", ", Values!),
-        _ => string.Create(CultureInfo.InvariantCulture, $"{(Type == "integer" ? "a whole number" : "a number")} from {Minimum} to {Maximum}"),
-    };
-
-    private static TrainingOption Of(PropertyInfo property)
-    {
-        var range = property.GetCustomAttribute<RangeAttribute>();
-        string type = property.PropertyType == typeof(bool) ? "boolean" : property.PropertyType == typeof(string) ? "string" : property.PropertyType == typeof(int) ? "integer" : "number";
-        return new TrainingOption(JsonNamingPolicy.CamelCase.ConvertName(property.Name), type,
-            range is null ? null : Convert.ToDouble(range.Minimum, CultureInfo.InvariantCulture),
-            range is null ? null : Convert.ToDouble(range.Maximum, CultureInfo.InvariantCulture),
-            property.GetCustomAttribute<AllowedValuesAttribute>()?.Values.Cast<string>().ToArray(),
-            property.GetCustomAttribute<UnitAttribute>()?.Name,
-            property.GetCustomAttribute<DescriptionAttribute>()!.Description,
-            Network.Contains(property.Name));
-    }
 }

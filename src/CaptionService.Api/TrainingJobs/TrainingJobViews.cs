@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -9,9 +10,12 @@ namespace CaptionService.Api.TrainingJobs;
 /// <summary>What a job did: its events, what can be drawn of them, its log and its checkpoints.</summary>
 internal static class TrainingJobViews
 {
+    /// <summary>Pages of events.</summary>
+    public static readonly Paging EventsPage = new(200, 1000);
+
     /// <summary>A page of events, or the stream of them.</summary>
     public static async Task<Results<Ok<TrainingEventsResponse>, EmptyHttpResult, NoContent>> Events(HttpContext http, string id, CaptionDb db, IDbContextFactory<CaptionDb> databases,
-        TrainingSignals signals, TimeProvider time, IHostApplicationLifetime lifetime, long after = 0, int limit = 200, CancellationToken aborted = default)
+        TrainingSignals signals, TimeProvider time, IHostApplicationLifetime lifetime, long after = 0, string? limit = null, CancellationToken aborted = default)
     {
         TrainingJob job = await TrainingJobsApi.Find(db, id, aborted);
         if (http.Request.GetTypedHeaders().Accept.Any(type => type.MediaType == "text/event-stream"))
@@ -28,12 +32,9 @@ internal static class TrainingJobViews
             await new EventStream(http.Response, databases, signals, time).Write(id, after, until.Token);
             return TypedResults.Empty;
         }
-        if (limit is < 1 or > 1000)
-        {
-            throw TrainingJobRequest.Invalid($"limit is {limit}; it must be 1 to 1000.");
-        }
-        List<TrainingJobEvent> page = await db.TrainingJobEvents.AsNoTracking().Where(e => e.JobId == id && e.Number > after).OrderBy(e => e.Number).Take(limit + 1).ToListAsync(aborted);
-        return TypedResults.Ok(new TrainingEventsResponse([.. page.Take(limit).Select(TrainingEventResponse.Of)], page.Count > limit ? page[limit - 1].Number : null));
+        int take = EventsPage.Limit(limit);
+        List<TrainingJobEvent> page = await db.TrainingJobEvents.AsNoTracking().Where(e => e.JobId == id && e.Number > after).OrderBy(e => e.Number).Take(take + 1).ToListAsync(aborted);
+        return TypedResults.Ok(new TrainingEventsResponse([.. page.Take(take).Select(TrainingEventResponse.Of)], page.Count > take ? page[take - 1].Number : null));
     }
 
     /// <summary>Series to draw, from the events.</summary>
@@ -119,9 +120,9 @@ public sealed record StepMetrics(long Step, DateTimeOffset Time, double Loss, do
 /// <param name="Step">Steps made.</param>
 /// <param name="Time">When.</param>
 /// <param name="Loss">Mean training loss.</param>
-/// <param name="NegativeLogLikelihood">The same without label smoothing, per word.</param>
-/// <param name="DevNegativeLogLikelihood">Of the dev captions, per word.</param>
-/// <param name="Scores">Of searched captions: BLEU-1..4, ROUGE-L in 0..1, CIDEr in 0..10, length, distinct, verbatim.</param>
+/// <param name="NegativeLogLikelihood">Training loss per word, without label smoothing.</param>
+/// <param name="DevNegativeLogLikelihood">Loss of the dev captions per word.</param>
+/// <param name="Scores">Scores of searched captions: BLEU-1..4, ROUGE-L in 0..1, CIDEr in 0..10, length, distinct, verbatim.</param>
 /// <param name="Samples">Captions of the same eight dev photos.</param>
 public sealed record EpochMetrics(int Epoch, long Step, DateTimeOffset Time, double? Loss, double? NegativeLogLikelihood, double? DevNegativeLogLikelihood,
     IReadOnlyDictionary<string, double> Scores, IReadOnlyList<SampleCaption> Samples);

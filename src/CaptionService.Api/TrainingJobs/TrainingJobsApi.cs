@@ -1,4 +1,5 @@
 using System.Text.Json;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -8,8 +9,6 @@ namespace CaptionService.Api.TrainingJobs;
 /// <summary>Training in the background: asked for, watched, cancelled, resumed.</summary>
 public static class TrainingJobsApi
 {
-    internal const string CreateName = "CreateTrainingJob", EventsName = "GetTrainingJobEvents", LogName = "GetTrainingJobLog";
-
     /// <summary>Registers the controller and what it needs.</summary>
     public static IServiceCollection AddTrainingJobs(this IServiceCollection services)
     {
@@ -26,17 +25,17 @@ public static class TrainingJobsApi
             .WithName("GetTrainingPresets").WithTags("Training").WithSummary("The presets, and every option with its default, range and unit");
 
         RouteGroupBuilder jobs = routes.MapGroup("/training-jobs").WithTags("Training");
-        jobs.MapPost("/", NewTrainingJob.Create).WithName(CreateName).WithSummary("Starts training in the background")
+        jobs.MapPost("/", NewTrainingJob.Create).WithName("CreateTrainingJob").WithSummary("Starts training in the background")
             .WithDescription("Answers at once with the job, which waits for its turn; Location is where to watch it. With an `Idempotency-Key`, the same request sent again finds the same job.")
-            .Problems(400, 404, 409, 413, 422, 503, 507);
-        jobs.MapGet("/", List).WithName("GetTrainingJobs").WithSummary("Jobs, the newest first").Problems(400, 404, 503);
+            .Problems(400, 404, 409, 413, 422, 503, 507).Describe(TrainingJobsOperation.DescribeCreation);
+        jobs.MapGet("/", List).WithName("GetTrainingJobs").WithSummary("Jobs, the newest first").Problems(400, 404, 503).Describe(Paging.List.Describe);
         jobs.MapGet("/{id}", async Task<Ok<TrainingJobResponse>> (string id, CaptionDb db, CancellationToken aborted) => TypedResults.Ok(TrainingJobResponse.Of(await Find(db, id, aborted))))
             .WithName("GetTrainingJob").WithSummary("One job: its state with times, and while it runs its stage, rate and time left").Problems(404, 503);
-        jobs.MapGet("/{id}/events", TrainingJobViews.Events).WithName(EventsName).WithSummary("What happened, as JSON or as a stream")
+        jobs.MapGet("/{id}/events", TrainingJobViews.Events).WithName("GetTrainingJobEvents").WithSummary("What happened, as JSON or as a stream")
             .WithDescription("JSON: a page of events after a number. With `Accept: text/event-stream`: every event as it comes, from `Last-Event-ID` on, until the job ends; events named `job` carry the job itself whenever its state changes; 204 when there is nothing more to come.")
-            .Problems(400, 404, 503);
+            .Problems(400, 404, 503).Describe(TrainingJobsOperation.DescribeEvents).Describe(TrainingJobViews.EventsPage.Describe);
         jobs.MapGet("/{id}/metrics", TrainingJobViews.Metrics).WithName("GetTrainingJobMetrics").WithSummary("Series to draw: the loss by step; losses and scores by epoch").Problems(404, 503);
-        jobs.MapGet("/{id}/log", TrainingJobViews.Log).WithName(LogName).WithSummary("The last lines that the trainer wrote").Produces<string>(200, "text/plain").Problems(400, 404, 503);
+        jobs.MapGet("/{id}/log", TrainingJobViews.Log).WithName("GetTrainingJobLog").WithSummary("The last lines that the trainer wrote").Produces<string>(200, "text/plain").Problems(400, 404, 503);
         jobs.MapGet("/{id}/checkpoints", TrainingJobViews.Checkpoints).WithName("GetTrainingJobCheckpoints").WithSummary("What is on disk to go on from: the latest state, the weights of the best epoch").Problems(404, 503);
         jobs.MapPost("/{id}/cancel", (string id, CaptionDb db, TrainingSignals signals, TimeProvider time, CancellationToken aborted) => Change(db, id, job => job.Cancel(time.GetUtcNow()), signals, aborted))
             .WithName("CancelTrainingJob").WithSummary("Saves and stops a job; it can be resumed").Problems(404, 409, 503);
@@ -44,12 +43,9 @@ public static class TrainingJobsApi
             .WithName("ResumeTrainingJob").WithSummary("Goes on with a cancelled or failed job from its last checkpoint").Problems(404, 409, 503);
     }
 
-    private static async Task<Ok<TrainingJobsResponse>> List(CaptionDb db, string? state, string? before, string? dataset, int limit = 50, CancellationToken aborted = default)
+    private static async Task<Ok<TrainingJobsResponse>> List(CaptionDb db, string? state, string? before, string? dataset, string? limit, CancellationToken aborted)
     {
-        if (limit is < 1 or > 200)
-        {
-            throw TrainingJobRequest.Invalid($"limit is {limit}; it must be 1 to 200.");
-        }
+        int take = Paging.List.Limit(limit);
         IQueryable<TrainingJob> jobs = db.TrainingJobs.AsNoTracking();
         if (!string.IsNullOrEmpty(state))
         {
@@ -67,8 +63,8 @@ public static class TrainingJobsApi
             TrainingJob last = await Find(db, before, aborted);
             jobs = jobs.Where(j => j.CreatedAt < last.CreatedAt || (j.CreatedAt == last.CreatedAt && j.Id.CompareTo(last.Id) < 0));
         }
-        List<TrainingJob> page = await jobs.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(limit + 1).ToListAsync(aborted);
-        return TypedResults.Ok(new TrainingJobsResponse([.. page.Take(limit).Select(TrainingJobResponse.Of)], page.Count > limit ? page[limit - 1].Id : null));
+        List<TrainingJob> page = await jobs.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(take + 1).ToListAsync(aborted);
+        return TypedResults.Ok(new TrainingJobsResponse([.. page.Take(take).Select(TrainingJobResponse.Of)], page.Count > take ? page[take - 1].Id : null));
     }
 
     private static async Task<Accepted<TrainingJobResponse>> Change(CaptionDb db, string id, Action<TrainingJob> change, TrainingSignals signals, CancellationToken aborted)
@@ -95,15 +91,6 @@ public static class TrainingJobsApi
     internal static async Task<TrainingJob> Find(CaptionDb db, string id, CancellationToken aborted, bool tracked = false) =>
         await (tracked ? db.TrainingJobs : db.TrainingJobs.AsNoTracking()).FirstOrDefaultAsync(j => j.Id == id, aborted)
         ?? throw new ProblemException(ProblemTable.JobNotFound, "There is no such training job.");
-
-    private static RouteHandlerBuilder Problems(this RouteHandlerBuilder route, params int[] statuses)
-    {
-        foreach (int status in statuses)
-        {
-            route.ProducesProblem(status);
-        }
-        return route;
-    }
 }
 
 /// <summary>Answer of <c>GET /training-jobs</c>.</summary>
@@ -134,7 +121,7 @@ public sealed record TrainingJobResponse(string Id, string Name, string Dataset,
     string State, TrainingJobTimes Times, int Attempt, long LastEvent, TrainingJobProgress? Progress, string? Error, TrainedModel? Model, string? Decision, JsonElement Options)
 {
     internal static TrainingJobResponse Of(TrainingJob job) => new(job.Id, job.Name, job.DatasetId, job.AllDatasets(), job.Preset, job.BaseModel, job.Seed, job.BudgetMinutes, job.ActivateIfBetter,
-        job.State.ToString().ToLowerInvariant(),
+        job.State.Name(),
         new TrainingJobTimes(job.CreatedAt, job.QueuedAt, job.RunningAt, job.CancellingAt, job.CancelledAt, job.FailedAt, job.SucceededAt),
         job.Attempt, job.LastEvent,
         job.State is JobState.Running or JobState.Cancelling ? new TrainingJobProgress(job.Stage, job.Step, job.Steps, job.Rate, job.SecondsLeft) : null,

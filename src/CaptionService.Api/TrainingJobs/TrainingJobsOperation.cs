@@ -1,54 +1,42 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Jobs;
 using Microsoft.OpenApi;
-using Swashbuckle.AspNetCore.SwaggerGen;
 
 namespace CaptionService.Api.TrainingJobs;
 
 /// <summary>What a job may ask for, described from the table it is checked with; and the stream of its events.</summary>
-internal sealed class TrainingJobsOperation : IOperationFilter
+internal static class TrainingJobsOperation
 {
     private const string Example = """
         { "dataset": "k3v7q2m5x4ab", "preset": "quick", "name": "garden-en", "budget": { "minutes": 30 }, "activateIfBetter": true }
         """;
 
-    public void Apply(OpenApiOperation operation, OperationFilterContext context)
+    public static void DescribeCreation(OpenApiOperation operation)
     {
-        if (operation.OperationId == TrainingJobsApi.CreateName)
+        AddHeader(operation, "Idempotency-Key",
+            "1 to 255 characters that the caller chooses for one job: the same key with the same body finds the same job, with another body it is refused (422); 409 while the first request is under way.",
+            new OpenApiSchema { Type = JsonSchemaType.String, MinLength = 1, MaxLength = 255 });
+        operation.RequestBody = new OpenApiRequestBody
         {
-            operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
-            {
-                Name = "Idempotency-Key",
-                In = ParameterLocation.Header,
-                Description = "1 to 255 characters that the caller chooses for one job: the same key with the same body finds the same job, with another body it is refused (422); 409 while the first request is under way.",
-                Schema = new OpenApiSchema { Type = JsonSchemaType.String, MinLength = 1, MaxLength = 255 },
-            }];
-            operation.RequestBody = new OpenApiRequestBody
-            {
-                Required = true,
-                Content = new Dictionary<string, IOpenApiMediaType> { ["application/json"] = new OpenApiMediaType { Schema = Request(), Example = JsonNode.Parse(Example) } },
-            };
-            if (operation.Responses?.TryGetValue("202", out IOpenApiResponse? accepted) == true && accepted is OpenApiResponse answer)
-            {
-                answer.Headers = new Dictionary<string, IOpenApiHeader> { ["Location"] = new OpenApiHeader { Description = "Where to watch the job.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } } };
-            }
-        }
-        else if (operation.OperationId == TrainingJobsApi.EventsName)
+            Required = true,
+            Content = new Dictionary<string, IOpenApiMediaType> { ["application/json"] = new OpenApiMediaType { Schema = Request(), Example = JsonNode.Parse(Example) } },
+        };
+        operation.Location("202", "Where to watch the job.");
+    }
+
+    public static void DescribeEvents(OpenApiOperation operation)
+    {
+        AddHeader(operation, "Last-Event-ID", "In a stream: number of the last event that the listener has.", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" });
+        if (operation.Answer("200") is { Content: { } content })
         {
-            operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
-            {
-                Name = "Last-Event-ID",
-                In = ParameterLocation.Header,
-                Description = "Of a stream: number of the last event that the listener has.",
-                Schema = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" },
-            }];
-            if (operation.Responses?.TryGetValue("200", out IOpenApiResponse? ok) == true && ok is OpenApiResponse { Content: { } content })
-            {
-                content["text/event-stream"] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Description = "`id:` number, `event:` type, `data:` the event as in JSON; `event: job` with the job, without an id." } };
-            }
+            content["text/event-stream"] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Description = "`id:` number, `event:` type, `data:` the event as in JSON; `event: job` with the job, without an id." } };
         }
     }
+
+    private static void AddHeader(OpenApiOperation operation, string name, string description, OpenApiSchema schema) =>
+        operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter { Name = name, In = ParameterLocation.Header, Description = description, Schema = schema }];
 
     private static OpenApiSchema Request() => Object("TrainingJobRequest", null,
         ("dataset", Text("Id of the data set, one of `GET /datasets`. Either this or `datasets` must be given.")),
@@ -109,7 +97,7 @@ internal sealed class TrainingJobsOperation : IOperationFilter
         }
         if (shown is not null)
         {
-            JsonElement value = JsonSerializer.SerializeToElement(shown.Options, TrainingJobRequest.Format).GetProperty(name);
+            JsonElement value = JsonSerializer.SerializeToElement(shown.Options, Json.Requests).GetProperty(name);
             schema.Description += $" Default with `{shown.Name}`: {value.GetRawText().Trim('"')}.";
         }
         return schema;

@@ -10,7 +10,7 @@ public sealed record TrainingPresetsResponse(IReadOnlyList<TrainingPresetRespons
 {
     internal static readonly TrainingPresetsResponse Instance = new([.. TrainingPreset.All.Select(preset =>
     {
-        JsonElement defaults = JsonSerializer.SerializeToElement(preset.Options, TrainingJobRequest.Format);
+        JsonElement defaults = JsonSerializer.SerializeToElement(preset.Options, Json.Requests);
         return new TrainingPresetResponse(preset.Name, preset.Description, preset.StartsFromActive,
             [.. TrainingOption.All.Select(o => new TrainingOptionResponse(o.Name, o.Type, defaults.GetProperty(o.Name), o.Minimum, o.Maximum, o.Values, o.Unit, o.Description, o.OfNetwork))]);
     })]);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Tests.TrainingJobs;
 using Microsoft.EntityFrameworkCore;
 

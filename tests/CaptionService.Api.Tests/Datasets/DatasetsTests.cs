@@ -2,8 +2,8 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Tests.TrainingJobs;
-using CaptionService.Api.TrainingJobs;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -239,7 +239,7 @@ public sealed class DatasetsTests(DatasetService service)
         await using (CaptionDb db = Databases.Open([], factory.Storage))
         {
             await db.Database.MigrateAsync(Service.Cancellation);
-            db.Datasets.Add(new Dataset { Id = id, Name = "left", Language = "en", Status = "checking", CreatedAt = DateTimeOffset.UnixEpoch });
+            db.Datasets.Add(new Dataset { Id = id, Name = "left", Language = "en", Status = DatasetStatus.Checking, CreatedAt = DateTimeOffset.UnixEpoch });
             await db.SaveChangesAsync(Service.Cancellation);
         }
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Decoders;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Models;
@@ -172,7 +172,7 @@ public abstract class EvaluationsTests(ModelService service)
         await File.WriteAllLinesAsync(Path.Combine(folder, "train.txt"), ["cat.jpg"], Service.Cancellation);
         await File.WriteAllLinesAsync(Path.Combine(folder, "dev.txt"), ["astronaut.jpg", "rocket.jpg", "temple.jpg"], Service.Cancellation);
         await using CaptionDb db = await service.Factory.Services.GetRequiredService<IDbContextFactory<CaptionDb>>().CreateDbContextAsync(Service.Cancellation);
-        db.Add(new Dataset { Id = id, Name = "samples", Language = language, Status = "ready", CreatedAt = TimeProvider.System.GetUtcNow() });
+        db.Add(new Dataset { Id = id, Name = "samples", Language = language, Status = DatasetStatus.Ready, CreatedAt = TimeProvider.System.GetUtcNow() });
         await db.SaveChangesAsync(Service.Cancellation);
         return id;
     }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Tests.TrainingJobs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using CaptionService.Api.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.Tests.TrainingJobs;

@@ -1,7 +1,7 @@
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
-using CaptionService.Api.Datasets;
+using CaptionService.Api.Storage;
 using CaptionService.Captioning.Jobs;
 using Microsoft.EntityFrameworkCore;
 
@@ -102,7 +102,7 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
         // One that turns out unfit fails the job, which then holds none of the others.
         await using (CaptionDb db = Databases.Open(database, factory.Storage))
         {
-            (await db.Datasets.SingleAsync(d => d.Id == two, Service.Cancellation)).Status = "refused";
+            (await db.Datasets.SingleAsync(d => d.Id == two, Service.Cancellation)).Status = DatasetStatus.Refused;
             db.Datasets.Remove(await db.Datasets.SingleAsync(d => d.Id == three, Service.Cancellation));
             await db.SaveChangesAsync(Service.Cancellation);
         }

@@ -4,7 +4,7 @@ using System.Net.Http.Json;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using CaptionService.Api.Datasets;
+using CaptionService.Api.Storage;
 using CaptionService.Api.Tests.TrainingJobs;
 using CaptionService.Captioning.Jobs;
 
@@ -291,7 +291,7 @@ internal static class SmallDataset
         Id = id,
         Name = "Samples",
         Language = "en",
-        Status = status,
+        Status = Enum.Parse<DatasetStatus>(status, ignoreCase: true),
         Problem = status == "refused" ? "no photo can be read" : null,
         CreatedAt = TimeProvider.System.GetUtcNow(),
         Photos = 12,

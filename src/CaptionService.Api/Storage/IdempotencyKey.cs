@@ -1,4 +1,4 @@
-namespace CaptionService.Api.TrainingJobs;
+namespace CaptionService.Api.Storage;
 
 /// <summary>An <c>Idempotency-Key</c> that was used, and what came of it.</summary>
 public sealed class IdempotencyKey

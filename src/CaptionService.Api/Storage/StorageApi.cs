@@ -1,6 +1,3 @@
-using System.Data.Common;
-using System.Net.Sockets;
-using CaptionService.Captioning.Jobs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
@@ -9,12 +6,12 @@ using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
-namespace CaptionService.Api;
+namespace CaptionService.Api.Storage;
 
 /// <summary>The service cannot start with the storage it was given; the message says why.</summary>
 public sealed class StorageException(string message, Exception inner) : Exception(message, inner);
 
-/// <summary>The folder and the database: registered, opened at start, and what is said when they fail.</summary>
+/// <summary>Registers the data folder and the database, and opens them at start.</summary>
 public static partial class StorageApi
 {
     /// <summary>Registers the database; the folder is made and the schema brought up to date before anything else starts.</summary>
@@ -24,30 +21,6 @@ public static partial class StorageApi
         services.AddSingleton<DataFolder>();
         services.AddDbContextFactory<CaptionDb>((provider, db) => Configure(db, provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<IConfiguration>()));
         return services.AddHostedService<Opening>();
-    }
-
-    /// <summary>The kind of problem behind a failure of the database, or null when it is another failure.</summary>
-    internal static ProblemKind? Problem(Exception exception) => Innermost(exception) switch
-    {
-        SqliteException { SqliteErrorCode: 5 or 6 } => ProblemTable.DatabaseBusy,                   // SQLITE_BUSY, SQLITE_LOCKED
-        SqliteException { SqliteErrorCode: 13 } => ProblemTable.StorageFull,                        // SQLITE_FULL
-        SqliteException { SqliteErrorCode: 11 or 26 } => ProblemTable.DatabaseDamaged,              // SQLITE_CORRUPT, SQLITE_NOTADB
-        SqliteException { SqliteErrorCode: 8 or 10 or 14 } => ProblemTable.DatabaseUnavailable,     // SQLITE_READONLY, _IOERR, _CANTOPEN
-        PostgresException { SqlState: "53100" } => ProblemTable.StorageFull,
-        PostgresException { SqlState: "40001" or "40P01" or "55P03" } => ProblemTable.DatabaseBusy,
-        PostgresException { IsTransient: false } => null,
-        NpgsqlException or SocketException => ProblemTable.DatabaseUnavailable,
-        IOException io when TrainerExit.IsDiskFull(io) => ProblemTable.StorageFull,
-        _ => null,
-    };
-
-    private static Exception Innermost(Exception exception)
-    {
-        while (exception is not (DbException or IOException or SocketException) && exception.InnerException is { } inner)
-        {
-            exception = inner;
-        }
-        return exception;
     }
 
     private static void Configure(DbContextOptionsBuilder db, StorageOptions storage, IConfiguration configuration)
@@ -104,7 +77,7 @@ public static partial class StorageApi
             }
             catch (Exception failure) when (failure is not OperationCanceledException)
             {
-                string why = Problem(failure) is { } kind ? $"{kind.Title}: {Innermost(failure).Message}" : Innermost(failure).Message;
+                string why = StorageProblems.Of(failure) is { } kind ? $"{kind.Title}: {StorageProblems.Innermost(failure).Message}" : StorageProblems.Innermost(failure).Message;
                 Log.CannotOpen(logger, storage.Folder, storage.Database, why);
                 throw new StorageException(why, failure);
             }

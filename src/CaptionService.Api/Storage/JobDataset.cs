@@ -2,7 +2,7 @@ using System.Linq.Expressions;
 using System.Text.Json;
 using CaptionService.Captioning.Jobs;
 
-namespace CaptionService.Api.TrainingJobs;
+namespace CaptionService.Api.Storage;
 
 /// <summary>One data set of a job.</summary>
 /// <param name="Id">Its id.</param>

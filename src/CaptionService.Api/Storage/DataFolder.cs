@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Options;
 
-namespace CaptionService.Api;
+namespace CaptionService.Api.Storage;
 
 /// <summary>
 /// The data folder of this server: under which id the database has its rows, and whether this server is the one that works

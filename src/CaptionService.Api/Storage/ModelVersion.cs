@@ -1,4 +1,4 @@
-namespace CaptionService.Api.Models;
+namespace CaptionService.Api.Storage;
 
 /// <summary>One version of a model in the registry.</summary>
 public sealed class ModelVersion

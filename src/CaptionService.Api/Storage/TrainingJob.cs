@@ -1,7 +1,7 @@
 using System.Text.Json;
 using CaptionService.Captioning.Jobs;
 
-namespace CaptionService.Api.TrainingJobs;
+namespace CaptionService.Api.Storage;
 
 /// <summary>One training job, as the database has it. What may follow what is in its methods.</summary>
 public sealed class TrainingJob
@@ -197,7 +197,7 @@ public sealed class TrainingJob
             case JobState.Cancelling or JobState.Cancelled:
                 break;      // asked again
             default:
-                throw new ProblemException(ProblemTable.JobState, $"The job has {State.ToString().ToLowerInvariant()} and cannot be cancelled.");
+                throw new ProblemException(ProblemTable.JobState, $"The job has {State.Name()} and cannot be cancelled.");
         }
     }
 
@@ -207,7 +207,7 @@ public sealed class TrainingJob
     {
         if (State is not (JobState.Cancelled or JobState.Failed))
         {
-            throw new ProblemException(ProblemTable.JobState, $"The job is {State.ToString().ToLowerInvariant()}: only what was cancelled or has failed can be resumed.");
+            throw new ProblemException(ProblemTable.JobState, $"The job is {State.Name()}: only what was cancelled or has failed can be resumed.");
         }
         (CancellingAt, CancelledAt, FailedAt, Error, CrashesWithoutProgress) = (null, null, null, null, 0);
         Become(JobState.Queued, now);

@@ -1,6 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 
-namespace CaptionService.Api;
+namespace CaptionService.Api.Storage;
 
 /// <summary>Where the service keeps what must outlive it: section <c>Storage</c> of the configuration, or <c>Storage__Name</c> in the environment.</summary>
 public sealed class StorageOptions

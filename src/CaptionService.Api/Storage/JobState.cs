@@ -1,4 +1,4 @@
-namespace CaptionService.Api.TrainingJobs;
+namespace CaptionService.Api.Storage;
 
 /// <summary>Where a job is in its life.</summary>
 public enum JobState

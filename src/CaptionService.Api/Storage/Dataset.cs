@@ -1,4 +1,4 @@
-namespace CaptionService.Api.Datasets;
+namespace CaptionService.Api.Storage;
 
 /// <summary>One data set, as the database has it.</summary>
 public sealed class Dataset
@@ -12,8 +12,8 @@ public sealed class Dataset
     /// <summary>Language of the captions (BCP 47).</summary>
     public required string Language { get; set; }
 
-    /// <summary>checking, ready or refused.</summary>
-    public required string Status { get; set; }
+    /// <summary>Where it is in its life.</summary>
+    public required DatasetStatus Status { get; set; }
 
     /// <summary>When it was sent.</summary>
     public required DateTimeOffset CreatedAt { get; init; }

@@ -1,13 +1,10 @@
-using CaptionService.Api.Datasets;
-using CaptionService.Api.Models;
-using CaptionService.Api.TrainingJobs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.ChangeTracking;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 using Microsoft.EntityFrameworkCore.ValueGeneration;
 
-namespace CaptionService.Api;
+namespace CaptionService.Api.Storage;
 
 /// <summary>
 /// Data sets, jobs, models. One schema for SQLite and PostgreSQL: texts, numbers and truth values only. Servers with data
@@ -45,8 +42,8 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <inheritdoc />
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
-        Own<Dataset>(modelBuilder);
-        Own<Evaluation>(modelBuilder);
+        Own<Dataset>(modelBuilder, dataset => dataset.Property(d => d.Status).HasConversion(new SmallLetters<DatasetStatus>()));
+        Own<Evaluation>(modelBuilder, evaluation => evaluation.Property(e => e.State).HasConversion(new SmallLetters<EvaluationState>()));
         Own<TrainingJob>(modelBuilder, job =>
         {
             job.Property(j => j.State).HasConversion<string>();
@@ -81,6 +78,8 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
 
         public override string Next(EntityEntry entry) => ((CaptionDb)entry.Context).Storage;
     }
+
+    private sealed class SmallLetters<T>() : ValueConverter<T, string>(state => state.Name(), name => Enum.Parse<T>(name, true)) where T : struct, Enum;
 
     // Ticks sort and compare alike in both databases; SQLite has no type for points in time.
     private sealed class UtcTicks() : ValueConverter<DateTimeOffset, long>(time => time.UtcTicks, ticks => new DateTimeOffset(ticks, TimeSpan.Zero));

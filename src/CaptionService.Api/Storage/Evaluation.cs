@@ -1,4 +1,4 @@
-namespace CaptionService.Api.Models;
+namespace CaptionService.Api.Storage;
 
 /// <summary>One evaluation, or comparison of two models.</summary>
 public sealed class Evaluation
@@ -18,8 +18,8 @@ public sealed class Evaluation
     /// <summary>train or dev.</summary>
     public required string Split { get; init; }
 
-    /// <summary>queued, running, failed or succeeded.</summary>
-    public required string State { get; set; }
+    /// <summary>Where it is in its life.</summary>
+    public required EvaluationState State { get; set; }
 
     /// <summary>When it was asked for.</summary>
     public required DateTimeOffset CreatedAt { get; init; }

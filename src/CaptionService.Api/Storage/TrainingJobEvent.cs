@@ -1,4 +1,4 @@
-namespace CaptionService.Api.TrainingJobs;
+namespace CaptionService.Api.Storage;
 
 /// <summary>One event of a job, as the trainer wrote it.</summary>
 public sealed class TrainingJobEvent

@@ -1,0 +1,139 @@
+using System.Collections.Concurrent;
+using System.Text;
+using System.Text.Json;
+using CaptionService.Api.Storage;
+using CaptionService.Captioning.Language;
+using CaptionService.Captioning.Models;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+
+namespace CaptionService.Api.Models;
+
+/// <summary>The registry's rows in the database and its folders on the disk. The row of a shipped model has no folder: the bundle is where configuration says.</summary>
+public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, TimeProvider time)
+{
+    private readonly ConcurrentDictionary<string, CalibrationResponse?> _calibrations = [];       // by digest: a bundle never changes
+    private IReadOnlyList<ShippedModel> _shipped = [];
+
+    /// <summary>Brings the rows of the shipped models up to date; in languages where none is active, they become so.</summary>
+    /// <returns>All versions, by name, then by version.</returns>
+    internal async Task<RegisteredModel[]> Open(IReadOnlyList<ShippedModel> shipped, CancellationToken cancellation)
+    {
+        _shipped = shipped;
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
+        db.RemoveRange(rows.Where(row => row.Folder.Length == 0 && !shipped.Any(model => model.Card.Name == row.Name)));     // configuration named other models before
+        foreach (var (card, text, _) in shipped)
+        {
+            if (rows.Find(row => row.Folder.Length == 0 && row.Name == card.Name) is { } known)
+            {
+                (known.Digest, known.Language, known.Scores, known.Card) = (card.Digest, card.Language, Scores(card), text);
+            }
+            else
+            {
+                db.Add(Row(card, text, NextVersion(rows, card.Name), folder: "", null, null));
+            }
+        }
+        await db.SaveChangesAsync(cancellation);
+        List<ModelVersion> now = await db.ModelVersions.ToListAsync(cancellation);
+        foreach (ModelVersion first in now.Where(row => row.Folder.Length == 0 && !now.Exists(other => other.Active && Tokenizer.SameLanguage(other.Language, row.Language))))
+        {
+            (first.Active, first.ActivatedAt) = (true, time.GetUtcNow());
+        }
+        await db.SaveChangesAsync(cancellation);
+        return await Read(cancellation);
+    }
+
+    /// <summary>All versions that are not deleted, by name, then by version.</summary>
+    public async Task<RegisteredModel[]> Read(CancellationToken cancellation)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        List<ModelVersion> rows = await db.ModelVersions.AsNoTracking().Where(row => row.DeletedAt == null).ToListAsync(cancellation);
+        return [.. rows.OrderBy(row => row.Name, StringComparer.Ordinal).ThenBy(row => row.Version).Select(Model)];
+    }
+
+    /// <summary>A copy of a bundle, in a temporary folder.</summary>
+    public string Copy(string folder)
+    {
+        string copy = Path.Combine(storage.Value.Temporary, Ids.New());
+        Directory.CreateDirectory(copy);
+        foreach (string file in Directory.GetFiles(folder))
+        {
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        }
+        return copy;
+    }
+
+    /// <summary>Moves a checked bundle to its place as the next version of its name, and adds its row.</summary>
+    /// <returns>The version.</returns>
+    public async Task<int> Add(string folder, ModelCard card, string? jobId, string? datasetId, CancellationToken cancellation)
+    {
+        string text = await File.ReadAllTextAsync(Path.Combine(folder, BundleFiles.Card), cancellation);
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        int version = NextVersion(await db.ModelVersions.Where(row => row.Name == card.Name).ToListAsync(cancellation), card.Name);
+        string below = Path.Combine(card.Name, $"{version}"), target = Path.Combine(storage.Value.Models, below);
+        Remove(target);             // left by a start that ended between this folder and its row
+        BundleWriter.Install(folder, target);
+        db.Add(Row(card, text, version, below, jobId, datasetId));
+        await db.SaveChangesAsync(CancellationToken.None);
+        return version;
+    }
+
+    /// <summary>Marks a version as the active one of its language.</summary>
+    /// <param name="model">The version.</param>
+    /// <param name="rolledBack">The version that it replaces on a way back, which is then as if it had never been active.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public async Task Activate(RegisteredModel model, RegisteredModel? rolledBack, CancellationToken cancellation)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
+        foreach (ModelVersion row in rows.Where(row => row.Active && Tokenizer.SameLanguage(row.Language, model.Card.Language)))
+        {
+            row.Active = false;
+        }
+        ModelVersion activated = rows.Single(row => row.Name == model.Card.Name && row.Version == model.Card.Version);
+        (activated.Active, activated.ActivatedAt) = (true, rolledBack is null ? time.GetUtcNow() : activated.ActivatedAt);
+        if (rolledBack is not null)
+        {
+            rows.Single(row => row.Name == rolledBack.Card.Name && row.Version == rolledBack.Card.Version).ActivatedAt = null;
+        }
+        await db.SaveChangesAsync(CancellationToken.None);
+    }
+
+    /// <summary>Marks a version as deleted: the row stays, so that its number is not given again.</summary>
+    public async Task Delete(RegisteredModel model, CancellationToken cancellation)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        ModelVersion row = await db.ModelVersions.SingleAsync(row => row.Name == model.Card.Name && row.Version == model.Card.Version, cancellation);
+        (row.DeletedAt, row.ActivatedAt, row.Active) = (time.GetUtcNow(), null, false);
+        await db.SaveChangesAsync(CancellationToken.None);
+    }
+
+    /// <summary>Deletes a folder, where it is there.</summary>
+    public static void Remove(string folder)
+    {
+        if (Directory.Exists(folder))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private RegisteredModel Model(ModelVersion row)
+    {
+        ModelCard card = ModelCard.Parse(Encoding.UTF8.GetBytes(row.Card)) with { Version = row.Version, Digest = row.Digest };
+        bool shipped = row.Folder.Length == 0;
+        string folder = shipped ? _shipped.First(model => model.Card.Name == row.Name).Folder : Path.Combine(storage.Value.Models, row.Folder);
+        return new RegisteredModel(card, folder, shipped, row.JobId, row.DatasetId, row.CreatedAt, row.Active, row.ActivatedAt,
+            _calibrations.GetOrAdd(row.Digest, _ => CalibrationResponse.Read(folder, card)));
+    }
+
+    private ModelVersion Row(ModelCard card, string text, int version, string folder, string? jobId, string? datasetId) => new()
+    {
+        Name = card.Name, Version = version, Digest = card.Digest, Language = card.Language, Scores = Scores(card), Card = text,
+        JobId = jobId, DatasetId = datasetId, CreatedAt = time.GetUtcNow(), Folder = folder,
+    };
+
+    private static int NextVersion(List<ModelVersion> rows, string name) => 1 + rows.Where(row => row.Name == name).Select(row => row.Version).DefaultIfEmpty().Max();
+
+    private static string Scores(ModelCard card) => JsonSerializer.Serialize(card.Scores);
+}

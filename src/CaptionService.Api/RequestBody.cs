@@ -1,0 +1,78 @@
+using System.Text;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+namespace CaptionService.Api;
+
+/// <summary>Reads bodies of requests, none further than its limit.</summary>
+internal static class RequestBody
+{
+    /// <summary>Refuses a body that says it is too large, and has the server break off one that becomes so.</summary>
+    /// <exception cref="ProblemException">It is too large.</exception>
+    public static void Limit(HttpRequest request, long bytes)
+    {
+        if (request.ContentLength > bytes)
+        {
+            throw new ProblemException(ProblemTable.BodyTooLarge, $"The body has {request.ContentLength:N0} bytes, at most {bytes:N0} are read.");
+        }
+        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            limit.MaxRequestBodySize = bytes;
+        }
+    }
+
+    /// <summary>Reads a small body whole.</summary>
+    /// <exception cref="ProblemException">It is larger.</exception>
+    public static async Task<byte[]> Read(HttpRequest request, int most, CancellationToken aborted) => await ReadUpTo(request.Body, most, aborted)
+        ?? throw new ProblemException(ProblemTable.BodyTooLarge, $"The body may have {most:N0} bytes.");
+
+    /// <summary>Reads a field of a form.</summary>
+    /// <returns>null: it is longer.</returns>
+    public static async Task<string?> ReadText(Stream field, int most, CancellationToken aborted) =>
+        await ReadUpTo(field, most, aborted) is { } bytes ? Encoding.UTF8.GetString(bytes) : null;
+
+    /// <summary>The declared type of the body, in small letters; empty where there is none.</summary>
+    public static string MediaType(HttpRequest request, out StringSegment boundary)
+    {
+        bool given = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type);
+        boundary = given ? type!.Boundary : default;
+        return given ? type!.MediaType.ToString().ToLowerInvariant() : "";
+    }
+
+    /// <summary>The parts of a form.</summary>
+    /// <exception cref="ProblemException">The boundary cannot be one.</exception>
+    public static MultipartReader Parts(HttpRequest request, StringSegment quotedBoundary, int bufferBytes = 4096)
+    {
+        string? boundary = HeaderUtilities.RemoveQuotes(quotedBoundary).Value;
+        return string.IsNullOrEmpty(boundary) || boundary.Length > 70     // 70: RFC 2046
+            ? throw new ProblemException(ProblemTable.MalformedBody, "The multipart body's Content-Type names no boundary of 1 to 70 characters.")
+            : new MultipartReader(boundary, request.Body, bufferBytes);
+    }
+
+    /// <summary>How a part of a form is named.</summary>
+    /// <exception cref="ProblemException">It is not named at all.</exception>
+    public static ContentDispositionHeaderValue Disposition(MultipartSection part) =>
+        ContentDispositionHeaderValue.TryParse(part.ContentDisposition, out ContentDispositionHeaderValue? disposition)
+            ? disposition
+            : throw new ProblemException(ProblemTable.MalformedBody, "A part of the form has no Content-Disposition.");
+
+    /// <summary>The name of a part's file; empty where it has none.</summary>
+    public static string FileName(ContentDispositionHeaderValue disposition) =>
+        HeaderUtilities.RemoveQuotes(disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).ToString();
+
+    /// <summary>Whether a failure while a form is read means that the form breaks off, which is its sender's fault.</summary>
+    public static bool BreaksOff(Exception failure, CancellationToken aborted) =>
+        failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested;
+
+    /// <summary>The form breaks off.</summary>
+    public static ProblemException BrokenForm() => new(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
+
+    private static async Task<byte[]?> ReadUpTo(Stream body, int most, CancellationToken aborted)
+    {
+        byte[] bytes = new byte[most + 1];
+        int length = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, aborted);
+        return length <= most ? bytes[..length] : null;
+    }
+}

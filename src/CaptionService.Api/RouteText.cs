@@ -1,0 +1,59 @@
+using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
+
+namespace CaptionService.Api;
+
+/// <summary>What the OpenAPI document says of a route beyond its types; stands beside the route.</summary>
+internal sealed record RouteText(Action<OpenApiOperation> Describe)
+{
+    /// <summary>Has every route described by what stands beside it.</summary>
+    public sealed class Filter : IOperationFilter
+    {
+        public void Apply(OpenApiOperation operation, OperationFilterContext context)
+        {
+            foreach (RouteText text in context.ApiDescription.ActionDescriptor.EndpointMetadata.OfType<RouteText>())
+            {
+                text.Describe(operation);
+            }
+        }
+    }
+}
+
+/// <summary>Says more of a route.</summary>
+internal static class RouteTexts
+{
+    /// <summary>Describes a route in the OpenAPI document.</summary>
+    public static RouteHandlerBuilder Describe(this RouteHandlerBuilder route, Action<OpenApiOperation> describe) => route.WithMetadata(new RouteText(describe));
+
+    /// <summary>Says with which statuses a route answers problems.</summary>
+    public static RouteHandlerBuilder Problems(this RouteHandlerBuilder route, params IEnumerable<int> statuses)
+    {
+        foreach (int status in statuses)
+        {
+            route.ProducesProblem(status);
+        }
+        return route;
+    }
+
+    /// <summary>Names the problems that each status may stand for.</summary>
+    public static void NameProblems(this OpenApiOperation operation)
+    {
+        foreach ((string status, IOpenApiResponse response) in operation.Responses ?? [])
+        {
+            if (int.TryParse(status, out int code) && code >= 400)
+            {
+                response.Description = string.Join("; ", ProblemTable.All.Where(kind => kind.Status == code).Select(kind => $"`{kind.Code}`: {kind.Title}"));
+            }
+        }
+    }
+
+    /// <summary>An answer's header that leads to what was made.</summary>
+    public static void Location(this OpenApiOperation operation, string status, string description) => operation.Answer(status)?.Headers = new Dictionary<string, IOpenApiHeader>
+    {
+        ["Location"] = new OpenApiHeader { Description = description, Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
+    };
+
+    /// <summary>The answer with a status; null where the route has none.</summary>
+    public static OpenApiResponse? Answer(this OpenApiOperation operation, string status) =>
+        operation.Responses?.TryGetValue(status, out IOpenApiResponse? answer) == true ? answer as OpenApiResponse : null;
+}
