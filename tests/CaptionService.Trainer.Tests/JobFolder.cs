@@ -1,7 +1,10 @@
 using System.Text.Json;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;
+using CaptionService.Trainer.Job;
+using CaptionService.Trainer.Train;
 
 namespace CaptionService.Trainer.Tests;
 

@@ -116,7 +116,7 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
     public void Companions_need_a_network_of_their_own_that_can_be_shared(string what, string value)
     {
         using var job = new JobFolder(features.Folder);
-        var with = job.Job with { Companions = [new Companion("samples-de", "de", "captions.de.txt")] };
+        var with = job.Job with { OtherLanguages = [new JobLanguage("samples-de", "de", "captions.de.txt")] };
         job.WriteJob(what == "baseModel" ? with with { BaseModel = value } : with with { Options = with.Options with { Architecture = value } });
         var (code, error) = Run("train", job.Folder);
         Assert.Equal(TrainerExit.BadJob, code);
@@ -130,7 +130,7 @@ public sealed class ProgramTests(SharedFeatures features, ITestOutputHelper outp
         string file = job.File("job.json");
         foreach (var (arguments, told) in new (string[], string)[]
         {
-            ([], "evaluate MODEL"), (["train"], "evaluate MODEL"), (["train", job.File("absent")], "job.json"), (["train", job.Folder, "--detached"], "evaluate MODEL"),
+            ([], "evaluate <MODEL>"), (["train"], "train <FOLDER>"), (["train", job.File("absent")], "job.json"), (["train", job.Folder, "--detached"], "train <FOLDER>"),
             (["evaluate", "model", job.File("absent.json")], "absent.json"), (["evaluate", "model", file, "--beam", "many"], "--beam is many"),
             (["evaluate", "model", file, "--beam", "0"], "1 to 16"), (["evaluate", "model", file, "--length-normalization", "-1"], "0 to 2"),
             (["evaluate", "model", file, "--no-repeat"], "needs a value"), (["evaluate", "model", file, "--speed", "2"], "--speed"),

@@ -18,7 +18,7 @@ public sealed class TrainingJob
     /// <summary>All data sets, the first among them (JSON of <see cref="JobDataset"/>s); null: one, as <see cref="JobDataset.Plain"/> has it.</summary>
     public string? Datasets { get; init; }
 
-    /// <summary>tutorial, quick or best.</summary>
+    /// <summary>tutorial, attend, quick or best.</summary>
     public required string Preset { get; init; }
 
     /// <summary>The model training starts from: name@version; null: from nothing.</summary>

@@ -17,7 +17,7 @@ public sealed class TrainingJobRequest
     /// <summary>Several data sets, in place of <see cref="Dataset"/>.</summary>
     public IReadOnlyList<TrainingDataset?>? Datasets { get; init; }
 
-    /// <summary>tutorial, quick (default) or best; see <c>GET /training-presets</c>.</summary>
+    /// <summary>tutorial, attend, quick (default) or best; see <c>GET /training-presets</c>.</summary>
     public string? Preset { get; init; }
 
     /// <summary>Model to start from, name or name@version. Default: with <c>quick</c> the one in service, else none.</summary>
@@ -101,7 +101,7 @@ public sealed class TrainingJobRequest
     /// <exception cref="ProblemException">One is unknown or out of range.</exception>
     internal TrainingOptions ChosenOptions(TrainingPreset preset, bool hasBase)
     {
-        JsonObject options = JsonSerializer.SerializeToNode(preset.Options, Json.Requests)!.AsObject();
+        var changes = new Dictionary<string, JsonNode?>();
         foreach ((string name, JsonElement value) in Options ?? [])
         {
             TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
@@ -115,7 +115,7 @@ public sealed class TrainingJobRequest
                 throw Invalid($"options.{name} cannot be set: the base model's own is kept.");
             }
             option.Check(value);
-            options[name] = JsonNode.Parse(value.GetRawText());
+            changes[name] = JsonNode.Parse(value.GetRawText());
         }
         Set("seed", Seed);
         Set("epochs", Budget?.Epochs);
@@ -123,7 +123,7 @@ public sealed class TrainingJobRequest
         {
             throw Invalid(string.Create(CultureInfo.InvariantCulture, $"budget.minutes is {minutes}; it must be {TrainingBudget.LeastMinutes} to {TrainingBudget.MostMinutes}."));
         }
-        TrainingOptions chosen = options.Deserialize<TrainingOptions>(Json.Requests)!;
+        TrainingOptions chosen = preset.With(changes);
         try
         {
             chosen.Check(hasBase);
@@ -139,7 +139,7 @@ public sealed class TrainingJobRequest
             if (value is { } given)
             {
                 TrainingOption.All.First(o => o.Name == name).Check(JsonSerializer.SerializeToElement(given));
-                options[name] = given;
+                changes[name] = given;
             }
         }
     }

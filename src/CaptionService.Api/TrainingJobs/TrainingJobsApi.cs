@@ -103,7 +103,7 @@ public sealed record TrainingJobsResponse(IReadOnlyList<TrainingJobResponse> Job
 /// <param name="Name">Name of the model to be made.</param>
 /// <param name="Dataset">Id of the data set; of several the first.</param>
 /// <param name="Datasets">All data sets, with how they are learnt from.</param>
-/// <param name="Preset">tutorial, quick or best.</param>
+/// <param name="Preset">tutorial, attend, quick or best.</param>
 /// <param name="BaseModel">The model it starts from, name@version.</param>
 /// <param name="Seed">Seed of all that is random.</param>
 /// <param name="BudgetMinutes">Longest training time.</param>

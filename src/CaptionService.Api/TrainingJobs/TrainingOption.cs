@@ -52,7 +52,7 @@ internal sealed record TrainingOption(string Name, string Type, double? Minimum,
     {
         var range = property.GetCustomAttribute<RangeAttribute>();
         string type = property.PropertyType == typeof(bool) ? "boolean" : property.PropertyType == typeof(string) ? "string" : property.PropertyType == typeof(int) ? "integer" : "number";
-        return new TrainingOption(JsonNamingPolicy.CamelCase.ConvertName(property.Name), type,
+        return new TrainingOption(TrainingOptions.NameOf(property), type,
             range is null ? null : Convert.ToDouble(range.Minimum, CultureInfo.InvariantCulture),
             range is null ? null : Convert.ToDouble(range.Maximum, CultureInfo.InvariantCulture),
             property.GetCustomAttribute<AllowedValuesAttribute>()?.Values.Cast<string>().ToArray(),

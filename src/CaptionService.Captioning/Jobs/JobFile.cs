@@ -22,13 +22,14 @@ public sealed record JobFile
     public required IReadOnlyList<DataSource> Data { get; init; }
 
     /// <summary>
-    /// Captions of the same photos in other languages. All languages share the weights of the network except those of
+    /// Multilingual training: captions of the same photos in other languages. All languages share the weights of the network except those of
     /// their words and learn in turns, so that each profits from what people said of a photo in the others; each leaves a model of its own.
     /// </summary>
-    public IReadOnlyList<Companion> Companions { get; init; } = [];
+    [JsonPropertyName("companions")]
+    public IReadOnlyList<JobLanguage> OtherLanguages { get; init; } = [];
 
     /// <summary>Models to learn from beside the human captions; null: none.</summary>
-    public Teaching? Teachers { get; init; }
+    public Distillation? Teachers { get; init; }
 
     /// <summary>Name of the <see cref="TrainingPreset"/> whose values hold for all options that the job does not give; null:
     /// <see cref="TrainingOptions"/>' own.</summary>
@@ -68,13 +69,12 @@ public sealed record JobFile
     };
 }
 
-/// <summary>A language that is learnt along; its model is left in the job's folder <c>model-LANGUAGE</c>.</summary>
+/// <summary>A further language of multilingual training; its model is left in the job's folder <c>model-LANGUAGE</c>.</summary>
 /// <param name="Name">Name of its model.</param>
 /// <param name="Language">Language of the captions (BCP 47).</param>
-/// <param name="Captions">Token file for the photos of the job's one source; it need not have captions of every photo. null:
-/// <paramref name="Data"/> says.</param>
+/// <param name="Captions">Token file for the photos of the job's one source; it need not have captions of every photo. null: <paramref name="Data"/> says.</param>
 /// <param name="Data">Sources of its own; null: those of the job, with <paramref name="Captions"/>.</param>
-public sealed record Companion(string Name, string Language,
+public sealed record JobLanguage(string Name, string Language,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Captions = null,
     [property: JsonConverter(typeof(OneOrMore<DataSource>)), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<DataSource>? Data = null)
 {
@@ -83,12 +83,12 @@ public sealed record Companion(string Name, string Language,
 }
 
 /// <summary>
-/// Models whose expectation of each next word is learnt beside the human one (Hinton et al. 2015, arXiv:1503.02531): several
-/// know more together than each alone, and one can learn it from them.
+/// Distillation (Hinton et al. 2015, arXiv:1503.02531): the model learns what others predict of each next word, beside the human
+/// captions. Several know more together than each alone, and one can learn it from them.
 /// </summary>
 /// <param name="Models">Folders of models that have the words of the model to be made.</param>
-/// <param name="Share">Share of their mean expectation in what is learnt, 0..1; the rest is the human captions'.</param>
-public sealed record Teaching(IReadOnlyList<string> Models, double Share = 0.7);
+/// <param name="Share">Share of their mean prediction in the target, 0..1; the rest is the human captions'.</param>
+public sealed record Distillation(IReadOnlyList<string> Models, double Share = 0.7);
 
 /// <summary>A source of training data on disk.</summary>
 /// <param name="Photos">Folder of the photos.</param>

@@ -1,6 +1,8 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Reflection;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace CaptionService.Captioning.Jobs;
 
@@ -125,8 +127,8 @@ public sealed record TrainingOptions
     public int SampleTop { get; init; } = 20;
 
     /// <summary>Weight of the cross-entropy of a human caption in the self-critical loss.</summary>
-    [Range(0.0, 10.0), Description("Weight of a human caption's cross-entropy beside the reward, which keeps the language natural.")]
-    public double Anchor { get; init; } = 0.1;
+    [JsonPropertyName("anchor"), Range(0.0, 10.0), Description("Weight of a human caption's cross-entropy beside the reward, which keeps the language natural.")]
+    public double CrossEntropyWeight { get; init; } = 0.1;
 
     /// <summary>Decay a step of the exponential average of the weights that is validated and saved; 0 = the weights themselves.</summary>
     [Range(0.0, 0.99999), Description("Decay per step of the averaged weights that are validated and saved; 0 = no averaging.")]
@@ -174,6 +176,10 @@ public sealed record TrainingOptions
     [Range(0, int.MaxValue), Description("Seed of weights, order, dropout and sampling.")]
     public int Seed { get; init; } = 1;
 
+    /// <summary>The name of an option in a job file.</summary>
+    public static string NameOf(PropertyInfo option) =>
+        option.GetCustomAttribute<JsonPropertyNameAttribute>()?.Name ?? JsonNamingPolicy.CamelCase.ConvertName(option.Name);
+
     /// <param name="hasBaseModel">Whether training starts from a model.</param>
     /// <exception cref="ValidationException">An option is out of its range, or does not go with another; the message names it and the
     /// range.</exception>
@@ -192,7 +198,7 @@ public sealed record TrainingOptions
                     AllowedValuesAttribute a => string.Join(", ", a.Values),
                     _ => "within its limits",
                 };
-                throw new ValidationException($"{char.ToLowerInvariant(property.Name[0])}{property.Name[1..]} is {value}; it must be {allowed}.");
+                throw new ValidationException($"{NameOf(property)} is {value}; it must be {allowed}.");
             }
         }
         if (Epochs + SelfCriticalEpochs == 0)

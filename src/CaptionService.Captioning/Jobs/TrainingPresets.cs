@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
 namespace CaptionService.Captioning.Jobs;
 
 /// <summary>A set of options with a name.</summary>
@@ -29,6 +32,11 @@ public sealed record TrainingPreset(string Name, string Description, TrainingOpt
             Patience = 5,
         }, StartsFromActive: false);
 
+    /// <summary>Show, Attend and Tell.</summary>
+    public static readonly TrainingPreset Attend = new("attend",
+        "Show, Attend and Tell from nothing (or from baseModel): an LSTM that attends to the photo's regions at every word. Between tutorial and best in time and in captions.",
+        new TrainingOptions { Architecture = "show-attend-and-tell" }, StartsFromActive: false);
+
     /// <summary>A few epochs from the model in service.</summary>
     public static readonly TrainingPreset Quick = new("quick",
         "Fits the model in service (or baseModel) to these photos in a few epochs: its words stay, its decoder and the encoder's last block learn. Much better on such photos, and worse on those it knew.",
@@ -39,6 +47,17 @@ public sealed record TrainingPreset(string Name, string Description, TrainingOpt
         "Trains a top-down attention model from nothing (or from baseModel), each photo also seen mirrored, then self-critically on CIDEr-D: hours for thousands of photos.",
         new TrainingOptions { Mirror = true, Epochs = 8, SelfCriticalEpochs = 5 }, StartsFromActive: false);
 
+    /// <summary>The preset's options with those that a job changes.</summary>
+    /// <param name="changes">The changed options by their names in JSON.</param>
+    /// <exception cref="JsonException">An option is unknown, or its value is of the wrong type.</exception>
+    public TrainingOptions With(IEnumerable<KeyValuePair<string, JsonNode?>> changes)
+    {
+        var options = JsonSerializer.SerializeToNode(Options, JobFile.Json)!.AsObject();
+        foreach (var (name, value) in changes)
+            options[name] = value?.DeepClone();
+        return options.Deserialize<TrainingOptions>(JobFile.Json)!;
+    }
+
     /// <summary>All presets.</summary>
-    public static readonly IReadOnlyList<TrainingPreset> All = [Tutorial, Quick, Best];
+    public static readonly IReadOnlyList<TrainingPreset> All = [Tutorial, Attend, Quick, Best];
 }

@@ -190,8 +190,8 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
         HttpClient client = service.Client;
         string dataset = await Add(service.Storage, [], "checking");
         JsonArray presets = (await Answer.Get(client, "/training-presets")).Body["presets"]!.AsArray();
-        Assert.Equal(["tutorial", "quick", "best"], presets.Select(p => (string)p!["name"]!));
-        JsonArray options = presets[2]!["options"]!.AsArray();
+        Assert.Equal(["tutorial", "attend", "quick", "best"], presets.Select(p => (string)p!["name"]!));
+        JsonArray options = presets[3]!["options"]!.AsArray();
         Assert.Equal(typeof(TrainingOptions).GetProperties().Count(p => p.CanWrite), options.Count);
         foreach (JsonNode? option in options)
         {
@@ -219,7 +219,7 @@ public sealed class TrainingJobsApiTests(Service service, Databases databases)
 
     [Theory]
     [InlineData("""{"dataset": "D", "presets": "best"}""", "invalid_option", "presets")]
-    [InlineData("""{"dataset": "D", "preset": "better"}""", "invalid_option", "tutorial, quick, best")]
+    [InlineData("""{"dataset": "D", "preset": "better"}""", "invalid_option", "tutorial, attend, quick, best")]
     [InlineData("""{"dataset": "D", "preset": "best", "options": {"learningRat": 1}}""", "invalid_option", "learningRat")]
     [InlineData("""{"dataset": "D", "preset": "best", "options": {"learningRat": null}}""", "invalid_option", "learningRat")]
     [InlineData("""{"dataset": "D", "preset": "best", "options": {"hidden": 100, "heads": 8}}""", "invalid_option", "heads")]
