@@ -1,5 +1,4 @@
 using System.Text.Json;
-using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Torch;

@@ -1,6 +1,5 @@
 using CaptionService.Captioning.Files;
 using CaptionService.Trainer.Job;
-using CaptionService.Trainer.Train;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -5,7 +5,6 @@ using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Captioning.Models;
 using CaptionService.Trainer.Job;
-using CaptionService.Trainer.Train;
 using Xunit;
 using static TorchSharp.torch;
 
