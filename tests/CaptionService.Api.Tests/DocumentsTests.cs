@@ -23,6 +23,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(DatasetsOptions))]
     [InlineData(typeof(TrainingSettings), typeof(TrainerOptions))]
     [InlineData(typeof(StorageOptions))]
+    [InlineData(typeof(CorsSettings))]
     public void Every_setting_is_in_the_table_of_settings(params Type[] ofSection)
     {
         string section = (string)ofSection[0].GetField("Section")!.GetRawConstantValue()!;

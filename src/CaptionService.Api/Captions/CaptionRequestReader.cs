@@ -152,7 +152,7 @@ internal sealed class CaptionRequestReader : IDisposable
             };
         }
 
-        JsonPhoto?[] images = body?.Images ?? [];
+        JsonPhoto?[] images = [.. body?.Images ?? [], .. body?.Image is { } one ? [one] : Array.Empty<JsonPhoto>()];
         CheckCount(images.Length);
         var photos = new List<UploadedPhoto>(images.Length);
         for (int i = 0; i < images.Length; i++)

@@ -35,7 +35,7 @@ public static class CaptionsApi
     {
         routes.MapPost("/captions", Post).WithName("PostCaptions").WithTags("Captions")
             .WithSummary("Photos in, ranked captions out")
-            .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 50 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
+            .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 120 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
                 + "Options go into the query, form fields or JSON properties of the same names. "
                 + "Several languages cost one pass of the encoder: `language=en&language=zh`; without `language` and `model`, the header `Accept-Language` chooses one. "
                 + "Every caption has a `confidence`, calibrated on photos that the model was not trained on. "

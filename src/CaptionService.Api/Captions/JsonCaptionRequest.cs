@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Text;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -10,11 +11,33 @@ internal sealed class JsonCaptionRequest
 {
     public JsonPhoto?[]? Images { get; init; }
 
+    /// <summary>One photo, as many write it.</summary>
+    public JsonPhoto? Image { get; init; }
+
     [JsonExtensionData]
     public Dictionary<string, JsonElement>? Options { get; init; }
 }
 
-internal sealed record JsonPhoto(string? Name, Base64Bytes? Data);
+/// <summary>A photo: an object with its name and data, or the data alone.</summary>
+[JsonConverter(typeof(Converter))]
+internal sealed record JsonPhoto(string? Name, Base64Bytes? Data)
+{
+    private sealed record Members(string? Name, Base64Bytes? Data);
+
+    private sealed class Converter : JsonConverter<JsonPhoto>
+    {
+        public override JsonPhoto? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+        {
+            if (reader.TokenType == JsonTokenType.String)
+            {
+                return new JsonPhoto(null, JsonSerializer.Deserialize<Base64Bytes>(ref reader, options));
+            }
+            return JsonSerializer.Deserialize<Members>(ref reader, options) is { } members ? new JsonPhoto(members.Name, members.Data) : null;
+        }
+
+        public override void Write(Utf8JsonWriter writer, JsonPhoto value, JsonSerializerOptions options) => throw new NotSupportedException();
+    }
+}
 
 /// <summary>Bytes that came as base64 or as a data: URL; null where they were neither.</summary>
 [JsonConverter(typeof(Converter))]
@@ -22,6 +45,8 @@ internal sealed record Base64Bytes(byte[]? Bytes)
 {
     private sealed class Converter : JsonConverter<Base64Bytes>
     {
+        private const int MaxPadding = 3;
+
         // Straight from the body's UTF-8 to bytes: a string of 27 million characters is never made.
         public override Base64Bytes Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
         {
@@ -30,10 +55,10 @@ internal sealed record Base64Bytes(byte[]? Bytes)
                 throw new JsonException();
             }
             int length = reader.HasValueSequence ? checked((int)reader.ValueSequence.Length) : reader.ValueSpan.Length;
-            byte[] rented = ArrayPool<byte>.Shared.Rent(length);
+            byte[] rented = ArrayPool<byte>.Shared.Rent(length + MaxPadding);
             try
             {
-                return new Base64Bytes(Decode(rented.AsSpan(0, reader.CopyString(rented))));    // CopyString undoes escapes such as \/
+                return new Base64Bytes(Decode(rented, reader.CopyString(rented)));    // CopyString undoes escapes such as \/
             }
             catch (InvalidOperationException invalidUtf8)
             {
@@ -47,17 +72,35 @@ internal sealed record Base64Bytes(byte[]? Bytes)
 
         public override void Write(Utf8JsonWriter writer, Base64Bytes value, JsonSerializerOptions options) => writer.WriteBase64StringValue(value.Bytes);
 
-        private static byte[]? Decode(Span<byte> text)
+        /// <param name="buffer">The text, and room for its padding behind it.</param>
+        /// <param name="length">Its length.</param>
+        private static byte[]? Decode(Span<byte> buffer, int length)
         {
-            if (text.StartsWith("data:"u8))
+            int start = 0;
+            if (length >= 5 && Ascii.EqualsIgnoreCase(buffer[..5], "data:"u8))
             {
-                int comma = text.IndexOf((byte)',');
-                if (comma < 0 || !text[..comma].EndsWith(";base64"u8))
+                int comma = buffer[..length].IndexOf((byte)',');
+                if (comma < 12 || !Ascii.EqualsIgnoreCase(buffer[(comma - 7)..comma], ";base64"u8))
                 {
                     return null;
                 }
-                text = text[(comma + 1)..];
+                start = comma + 1;
             }
+            // base64url (RFC 4648, 5) as base64, without blanks, with the padding that many leave out.
+            int end = start;
+            for (int i = start; i < length; i++)
+            {
+                byte c = buffer[i];
+                if (c is not ((byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n'))
+                {
+                    buffer[end++] = c switch { (byte)'-' => (byte)'+', (byte)'_' => (byte)'/', _ => c };
+                }
+            }
+            for (; (end - start) % 4 != 0 && end < buffer.Length; end++)
+            {
+                buffer[end] = (byte)'=';
+            }
+            Span<byte> text = buffer[start..end];
             return Base64.DecodeFromUtf8InPlace(text, out int written) == OperationStatus.Done ? text[..written].ToArray() : null;
         }
     }

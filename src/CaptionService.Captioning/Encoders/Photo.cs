@@ -8,8 +8,11 @@ public static class PhotoLimits
     /// <summary>Longest file, in bytes.</summary>
     public const long MaxBytes = 20_000_000;
 
-    /// <summary>Most pixels: width × height.</summary>
-    public const long MaxPixels = 50_000_000;
+    /// <summary>
+    /// Most pixels, width × height: what a telephone of 108 megapixels takes. It bounds the time (a PNG of this size takes a second);
+    /// memory is bounded by <see cref="MaxDecoderBytes"/>, and a JPEG is decoded at a fraction of its size.
+    /// </summary>
+    public const long MaxPixels = 120_000_000;
 
     /// <summary>Longest side, in pixels.</summary>
     public const long MaxSide = 30_000;
@@ -90,27 +93,53 @@ public sealed class Photo
             throw new PhotoRejectedException("not_a_photo", $"JPEG, PNG, WebP and GIF are accepted; this is {format}.");
         try
         {
-            using Image header = Open(bytes.Span);
-            CheckLimits(header, format);
-            using Image image = format == "JPEG" && JpegShrink(header) is > 1 and int shrink
-                ? Open(bytes.Span, new VOption { { "shrink", shrink } })
-                : header;
-            // Turned at the end: a square, unlike the photo, is already in memory, and stretching it first gives the same.
-            bool onItsSide = header.Contains("orientation") && (int)header.Get("orientation") is >= 5 and <= 8;
-            return new Photo(
-                onItsSide ? header.Height : header.Width,
-                onItsSide ? header.Width : header.Height,
-                Square(image));
+            return Decode(bytes.Span, format, Enums.FailOn.Error);
         }
         catch (VipsException e)
         {
-            throw new PhotoRejectedException("broken_photo", $"The {format} is damaged or incomplete.", e);
+            return WithEndMarker(bytes.Span, format)
+                ?? throw new PhotoRejectedException("broken_photo", $"The {format} is damaged or incomplete.", e);
+        }
+    }
+
+    private static Photo Decode(ReadOnlySpan<byte> bytes, string format, Enums.FailOn failOn)
+    {
+        using Image header = Open(bytes, failOn);
+        CheckLimits(header, format);
+        // libvips looks for warnings before each strip of rows: at full size no more than the last eight escape it.
+        using Image image = format == "JPEG" && failOn != Enums.FailOn.Warning && JpegShrink(header) is > 1 and int shrink
+            ? Open(bytes, failOn, new VOption { { "shrink", shrink } })
+            : header;
+        // Turned at the end: a square, unlike the photo, is already in memory, and stretching it first gives the same.
+        bool onItsSide = header.Contains("orientation") && (int)header.Get("orientation") is >= 5 and <= 8;
+        return new Photo(
+            onItsSide ? header.Height : header.Width,
+            onItsSide ? header.Width : header.Height,
+            Square(image));
+    }
+
+    /// <summary>
+    /// Some cameras and tools leave a JPEG's end marker out; every pixel is there. With the marker such a file decodes without
+    /// a warning, while one whose pixels are cut off gives one.
+    /// </summary>
+    private static Photo? WithEndMarker(ReadOnlySpan<byte> bytes, string format)
+    {
+        if (format != "JPEG" || bytes.EndsWith((ReadOnlySpan<byte>)[0xFF, 0xD9]))
+            return null;
+        byte[] whole = [.. bytes, 0xFF, 0xD9];
+        try
+        {
+            return Decode(whole, format, Enums.FailOn.Warning);
+        }
+        catch (VipsException)
+        {
+            return null;
         }
     }
 
     // Reads the header only; the pixels are decoded as they are asked for, from top to bottom.
-    private static Image Open(ReadOnlySpan<byte> bytes, VOption? options = null) =>
-        Image.NewFromBuffer(bytes, access: Enums.Access.Sequential, failOn: Enums.FailOn.Error, kwargs: options);
+    private static Image Open(ReadOnlySpan<byte> bytes, Enums.FailOn failOn, VOption? options = null) =>
+        Image.NewFromBuffer(bytes, access: Enums.Access.Sequential, failOn: failOn, kwargs: options);
 
     private static void CheckLimits(Image header, string format)
     {

@@ -1,0 +1,124 @@
+using System.IO.Compression;
+using System.Net;
+using System.Net.Http.Headers;
+
+namespace CaptionService.Api.Tests;
+
+/// <summary>What browsers, proxies and libraries send that is not the plainest request.</summary>
+public sealed class WebClientsTests(Service service)
+{
+    public const string Origin = "https://app.example";
+
+    [Theory]
+    [InlineData("/health/ready", HttpStatusCode.OK)]
+    [InlineData("/models", HttpStatusCode.OK)]
+    [InlineData("/models/none", HttpStatusCode.NotFound)]
+    [InlineData("/captions", HttpStatusCode.MethodNotAllowed)]
+    public async Task HEAD_is_GET_without_a_body(string path, HttpStatusCode status)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Head, path);
+        using HttpResponseMessage response = await service.Client.SendAsync(request, Service.Cancellation);
+
+        Assert.Equal(status, response.StatusCode);
+        Assert.Empty(await response.Content.ReadAsByteArrayAsync(Service.Cancellation));
+    }
+
+    [Fact]
+    public async Task OPTIONS_tells_the_methods()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Options, "/captions");
+        using HttpResponseMessage response = await service.Client.SendAsync(request, Service.Cancellation);
+
+        Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
+        Assert.Contains("POST", response.Content.Headers.Allow);
+    }
+
+    [Theory]
+    [InlineData(Origin, Origin)]
+    [InlineData("https://other.example", null)]
+    public async Task A_page_of_an_allowed_origin_may_call(string origin, string? allowed)
+    {
+        using var preflight = new HttpRequestMessage(HttpMethod.Options, "/captions");
+        preflight.Headers.Add("Origin", origin);
+        preflight.Headers.Add("Access-Control-Request-Method", "POST");
+        preflight.Headers.Add("Access-Control-Request-Headers", "content-type");
+        using HttpResponseMessage answer = await service.Client.SendAsync(preflight, Service.Cancellation);
+        Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
+        Assert.Equal(allowed, Header(answer, "Access-Control-Allow-Origin"));
+
+        // What is refused can be read there too.
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/models/none");
+        request.Headers.Add("Origin", origin);
+        using HttpResponseMessage refused = await service.Client.SendAsync(request, Service.Cancellation);
+        Assert.Equal((HttpStatusCode.NotFound, allowed), (refused.StatusCode, Header(refused, "Access-Control-Allow-Origin")));
+    }
+
+    [Theory]
+    [InlineData("gzip")]
+    [InlineData("br")]
+    [InlineData("deflate")]
+    public async Task A_compressed_body_is_read(string coding)
+    {
+        Answer photo = await Send(Compress(Photos.Sample("cat"), coding), coding, "image/jpeg");
+        Assert.Equal(await service.BestOf("cat"), photo.Best());
+
+        using HttpContent form = Service.Form([("cat.jpg", Photos.Sample("cat"))]);
+        Answer formed = await Send(Compress(await form.ReadAsByteArrayAsync(Service.Cancellation), coding), coding, form.Headers.ContentType!.ToString());
+        Assert.Equal(await service.BestOf("cat"), formed.Best());
+    }
+
+    [Fact]
+    public async Task A_bomb_ends_at_the_limit_of_what_comes_out()
+    {
+        byte[] bomb = Compress(new byte[200_000_000], "gzip");
+        (await Send(bomb, "gzip", "image/jpeg")).IsProblem(413, "too_many_bytes");
+        (await Send(bomb, "gzip", "application/json")).IsProblem(400, "malformed_body");      // zeros are no JSON: read to the first
+        byte[] json = Compress([.. "{\"images\":[{\"data\":\""u8, .. Enumerable.Repeat((byte)'A', 70_000_000), .. "\"}]}"u8], "gzip");
+        (await Send(json, "gzip", "application/json")).IsProblem(413, "body_too_large");
+    }
+
+    [Fact]
+    public async Task A_coding_that_is_not_read_or_not_true_is_told()
+    {
+        Answer unknown = await Send(Photos.Sample("cat"), "zstd", "image/jpeg");
+        unknown.IsProblem(415, "unsupported_media_type");
+        Assert.Contains("Content-Encoding 'zstd'", (string?)unknown.Body["detail"], StringComparison.Ordinal);
+        (await Send(Photos.Sample("cat"), "gzip", "image/jpeg")).IsProblem(400, "malformed_body");
+    }
+
+    [Theory]
+    [InlineData("{\"images\":[{\"data\":\"DATA:image/jpeg;name=cat.jpg;BASE64,$\"}]}")]
+    [InlineData("{\"images\":[\"$\"]}")]
+    [InlineData("{\"image\":\"$\"}")]
+    [InlineData("{\"image\":{\"name\":\"cat.jpg\",\"data\":\"$\"}}")]
+    public async Task JSON_is_read_as_people_write_it(string json)
+    {
+        string url = Convert.ToBase64String(Photos.Sample("cat")).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+        Assert.Equal(await service.BestOf("cat"), (await service.CaptionJson(json.Replace("$", url, StringComparison.Ordinal))).Best());
+    }
+
+    private Task<Answer> Send(byte[] body, string coding, string type)
+    {
+        var content = new ByteArrayContent(body);
+        content.Headers.ContentType = MediaTypeHeaderValue.Parse(type);
+        content.Headers.ContentEncoding.Add(coding);
+        return Answer.To(service.Client, "/captions", content);
+    }
+
+    private static byte[] Compress(byte[] bytes, string coding)
+    {
+        var compressed = new MemoryStream();
+        using (Stream stream = coding switch
+        {
+            "gzip" => new GZipStream(compressed, CompressionLevel.Fastest, leaveOpen: true),
+            "br" => new BrotliStream(compressed, CompressionLevel.Fastest, leaveOpen: true),
+            _ => new ZLibStream(compressed, CompressionLevel.Fastest, leaveOpen: true),
+        })
+        {
+            stream.Write(bytes);
+        }
+        return compressed.ToArray();
+    }
+
+    private static string? Header(HttpResponseMessage response, string name) => response.Headers.TryGetValues(name, out var values) ? values.Single() : null;
+}
