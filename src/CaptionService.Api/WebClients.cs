@@ -79,7 +79,7 @@ public static class WebClients
         {
             throw new ProblemException(ProblemTable.UnsupportedMediaType, $"The body has Content-Encoding '{string.Join(", ", codings)[..Math.Min(40, string.Join(", ", codings).Length)]}'; gzip, br and deflate are read, one at a time.");
         }
-        request.Body = new InflatedBody(inflated, request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize ?? long.MaxValue);
+        request.Body = new InflatedBody(inflated, request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>());
         request.Headers.Remove(HeaderNames.ContentEncoding);
         request.Headers.ContentLength = null;       // of what was sent, not of what is read
     }
@@ -95,13 +95,10 @@ public static class WebClients
 
 /// <summary>A compressed body as it comes out, at most so many bytes of it: a bomb ends where a plain body of its size would.</summary>
 /// <param name="inner">What inflates it.</param>
-/// <param name="limit">Most bytes that come out.</param>
-internal sealed class InflatedBody(Stream inner, long limit) : Stream
+/// <param name="limit">The limit of a plain body, as the route sets it before it reads.</param>
+internal sealed class InflatedBody(Stream inner, IHttpMaxRequestBodySizeFeature? limit) : Stream
 {
     private long _read;
-
-    /// <summary>Most bytes that come out.</summary>
-    public long Limit { get; set; } = limit;
 
     public override bool CanRead => true;
 
@@ -124,8 +121,8 @@ internal sealed class InflatedBody(Stream inner, long limit) : Stream
         {
             throw new ProblemException(ProblemTable.MalformedBody, "The body is not compressed as its Content-Encoding says, or is damaged.");
         }
-        return (_read += read) <= Limit ? read
-            : throw new ProblemException(ProblemTable.BodyTooLarge, $"Decompressed, the body has more than {Limit:N0} bytes.");
+        return limit?.MaxRequestBodySize is { } most && (_read += read) > most
+            ? throw new ProblemException(ProblemTable.BodyTooLarge, $"Decompressed, the body has more than {most:N0} bytes.") : read;
     }
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
