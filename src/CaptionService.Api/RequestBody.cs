@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Primitives;
@@ -7,7 +8,7 @@ using Microsoft.Net.Http.Headers;
 namespace CaptionService.Api;
 
 /// <summary>Reads bodies of requests, none further than its limit.</summary>
-internal static class RequestBody
+internal static partial class RequestBody
 {
     /// <summary>Refuses a body that says it is too large, and has the server break off one that becomes so.</summary>
     /// <exception cref="ProblemException">It is too large.</exception>
@@ -36,10 +37,19 @@ internal static class RequestBody
     /// <summary>The declared type of the body, in small letters; empty where there is none.</summary>
     public static string MediaType(HttpRequest request, out StringSegment boundary)
     {
-        bool given = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type);
-        boundary = given ? type!.Boundary : default;
-        return given ? type!.MediaType.ToString().ToLowerInvariant() : "";
+        if (MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type))
+        {
+            boundary = type.Boundary;
+            return type.MediaType.ToString().ToLowerInvariant();
+        }
+        // Some write a boundary with =, / or : and leave out the quotes that it needs then.
+        Match form = UnquotedBoundary().Match(request.ContentType ?? "");
+        boundary = form.Success ? form.Groups[1].Value : default;
+        return form.Success ? "multipart/form-data" : "";
     }
+
+    [GeneratedRegex(@"^\s*multipart/form-data\s*;(?:.*;)?\s*boundary=([^"";,\s]{1,70})\s*(?:;.*)?$", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex UnquotedBoundary();
 
     /// <summary>The parts of a form.</summary>
     /// <exception cref="ProblemException">The boundary cannot be one.</exception>

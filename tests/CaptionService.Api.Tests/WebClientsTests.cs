@@ -97,6 +97,46 @@ public sealed class WebClientsTests(Service service)
         Assert.Equal(await service.BestOf("cat"), (await service.CaptionJson(json.Replace("$", url, StringComparison.Ordinal))).Best());
     }
 
+    [Fact]
+    public async Task JSON_without_its_type_is_told_so()
+    {
+        Answer answer = await Answer.To(service.Client, "/captions", new StringContent("{\"images\":[]}", new MediaTypeHeaderValue("application/x-www-form-urlencoded")));
+        answer.IsProblem(415, "unsupported_media_type");
+        Assert.Contains("application/json", (string?)answer.Body["detail"], StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a=b/c:d")]
+    [InlineData("----dart-http-boundary-x=y")]
+    public async Task A_boundary_without_its_quotes_is_read(string boundary)
+    {
+        using var form = new MultipartFormDataContent(boundary) { { new ByteArrayContent(Photos.Sample("cat")), "photo", "cat.jpg" } };
+        using var content = new ByteArrayContent(await form.ReadAsByteArrayAsync(Service.Cancellation));
+        content.Headers.TryAddWithoutValidation("Content-Type", $"multipart/form-data; boundary={boundary}");
+        Assert.Equal(await service.BestOf("cat"), (await Answer.To(service.Client, "/captions", content)).Best());
+    }
+
+    [Fact]
+    public async Task A_file_field_that_nobody_filled_is_passed_over_and_one_without_a_name_is_read()
+    {
+        using var form = new MultipartFormDataContent { { new ByteArrayContent(Photos.Sample("cat")), "photo" }, { new ByteArrayContent([]), "image" } };
+        Answer answer = await Answer.To(service.Client, "/captions", form);
+        Assert.Equal(await service.BestOf("cat"), answer.Best());
+        Assert.Single(answer.Body["results"]!.AsArray());
+    }
+
+    [Theory]
+    [InlineData("/captions?language=de_DE", "en", "de")]
+    [InlineData("/captions", "zh_CN,en;q=0.5", "zh")]
+    [InlineData("/captions", "de;q=0,zh;q=0.2", "zh")]
+    public async Task A_language_is_found_in_either_spelling(string path, string accept, string language)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = Service.Bytes(Photos.Sample("cat")) };
+        request.Headers.TryAddWithoutValidation("Accept-Language", accept);
+        using HttpResponseMessage response = await service.Client.SendAsync(request, Service.Cancellation);
+        Assert.Equal([language], response.Content.Headers.ContentLanguage);
+    }
+
     private Task<Answer> Send(byte[] body, string coding, string type)
     {
         var content = new ByteArrayContent(body);

@@ -61,7 +61,10 @@ internal sealed class CaptionRequestReader : IDisposable
         {
             throw TooManyBytes($"{request.ContentLength:N0} bytes");
         }
-        return await Decode(null, await ReadBytes(request.Body, aborted), aborted);
+        ReadOnlyMemory<byte> bytes = await ReadBytes(request.Body, aborted);
+        return bytes.Span.TrimStart(" \t\r\n"u8) is [(byte)'{', ..]
+            ? throw new ProblemException(ProblemTable.UnsupportedMediaType, "The body is JSON, but its Content-Type does not say so: send Content-Type: application/json.")
+            : await Decode(null, bytes, aborted);
     }
 
     private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment boundary, Dictionary<string, string> options, CancellationToken aborted)
@@ -76,11 +79,16 @@ internal sealed class CaptionRequestReader : IDisposable
             {
                 ContentDispositionHeaderValue disposition = RequestBody.Disposition(part);
                 string field = HeaderUtilities.RemoveQuotes(disposition.Name).ToString();
-                if (IsFile(part, disposition))
+                if (IsFile(part, disposition, field))
                 {
-                    CheckCount(photos.Count + 1);
                     string name = RequestBody.FileName(disposition);
-                    photos.Add(await ReadFile(name.Length > 0 ? name : field, part.Body, aborted));
+                    UploadedPhoto photo = await ReadFile(name.Length > 0 ? name : field, part.Body, aborted);
+                    // A browser sends the field of a file that nobody chose without a name and without a byte.
+                    if (name.Length > 0 || photo.Rejection is not PhotoRejectedException { Code: "empty" })
+                    {
+                        CheckCount(photos.Count + 1);
+                        photos.Add(photo);
+                    }
                 }
                 else
                 {
@@ -107,9 +115,9 @@ internal sealed class CaptionRequestReader : IDisposable
         ? $"{list},{item}"
         : throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is longer than {MaxOptionBytes} bytes.");
 
-    // A field holding bytes (`curl -F photo='<file'`) is a photo by its type, one with a file name by that.
-    private static bool IsFile(MultipartSection part, ContentDispositionHeaderValue disposition) =>
-        disposition.FileName.HasValue || disposition.FileNameStar.HasValue
+    // A field holding bytes (`curl -F photo='<file'`) is a photo by its type, one with a file name by that, and one that is called so.
+    private static bool IsFile(MultipartSection part, ContentDispositionHeaderValue disposition, string field) =>
+        disposition.FileName.HasValue || disposition.FileNameStar.HasValue || field.ToLowerInvariant() is "photo" or "photos" or "image" or "images" or "file" or "files"
         || part.ContentType is { } type && (type.StartsWith("image/", StringComparison.OrdinalIgnoreCase) || type.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase));
 
     private async Task<UploadedPhoto> ReadFile(string name, Stream body, CancellationToken aborted)

@@ -28,13 +28,13 @@ internal sealed class BrokenLines(RawFile file)
         }
     }
 
-    /// <summary>Refuses a file of which too much is broken.</summary>
+    /// <summary>Refuses a file of which too much is broken. A single line never refuses a file that holds captions.</summary>
     /// <param name="captions">Captions that were read.</param>
     /// <param name="share">Largest share of broken lines, 0 to 1.</param>
     /// <exception cref="ProblemException">More is broken.</exception>
     public void Check(int captions, double share)
     {
-        if (Count > share * (captions + Count))
+        if (Count > 0 && (captions == 0 || Count > Math.Max(1, share * (captions + Count))))
         {
             string more = Count > Told ? $"; and {Count - Told:N0} more" : "";
             throw new ProblemException(ProblemTable.BrokenCaptions, $"{string.Join("; ", _first)}{more}.");

@@ -57,7 +57,7 @@ internal sealed class CaptionFindings(Tokenizer tokenizer, string language, List
         if (shortOnes.Count > 0)
             Add("short_captions", FindingSeverity.Info, shortOnes, shortOnes.Count, $"{Count(shortOnes.Count, "caption")} {(shortOnes.Count == 1 ? "has" : "have")} only one word or two.");
         if (rare.Length == counts.Count && counts.Count > 0)
-            Add("no_learnable_words", FindingSeverity.Error, [.. rare], rare.Length, $"No word comes {s_defaults.MinWordCount} times in the training captions (option minWordCount): there is nothing to learn from.");
+            Warn("no_learnable_words", [.. rare], $"No word comes {s_defaults.MinWordCount} times in the training captions: train from a model that is there, which keeps its words (preset quick), or set the option minWordCount lower.");
         else if (rare.Length > 0)
             Add("rare_words", rareShare > 0.1 ? FindingSeverity.Warning : FindingSeverity.Info, [.. rare], rare.Length,
                 $"{Count(rare.Length, "word")} of {counts.Count} come{(rare.Length == 1 ? "s" : "")} fewer than {s_defaults.MinWordCount} times and will not be learnt; they are {100 * rareShare:F1} % of the text.");
