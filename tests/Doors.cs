@@ -25,9 +25,11 @@ internal static class Doors
             above.Add(folder);
         }
         var expected = allowed.SelectMany(row => Split(row.Uses).Select(used => (row.Folder, used))).ToHashSet();
-        var found = Arrows(assembly);
+        var found = Arrows(assembly, out var folders);
         string[] wrong =
         [
+            .. folders.Except(above).Select(folder => $"{folder} is not in the table"),
+            .. above.Except(folders).Select(folder => $"{folder} is in the table, and no type stands in it"),
             .. found.Where(arrow => !expected.Contains(arrow.Key)).Select(arrow => $"{arrow.Key.From} → {arrow.Key.To} is not allowed: {string.Join(", ", arrow.Value.Order())}"),
             .. expected.Where(arrow => !found.ContainsKey(arrow)).Select(arrow => $"{arrow.Folder} → {arrow.used} is in the table, and nothing needs it"),
         ];
@@ -35,13 +37,16 @@ internal static class Doors
     }
 
     /// <summary>The arrows between folders, with the pairs of types that make each.</summary>
-    private static Dictionary<(string From, string To), HashSet<string>> Arrows(Assembly assembly)
+    private static Dictionary<(string From, string To), HashSet<string>> Arrows(Assembly assembly, out HashSet<string> folders)
     {
+        folders = [];
         string root = assembly.GetName().Name!;
         using var read = AssemblyDefinition.ReadAssembly(assembly.Location);
         var arrows = new Dictionary<(string, string), HashSet<string>>();
         foreach (var type in read.MainModule.GetTypes())
         {
+            if (FolderOf(type, root) is { } folder)
+                folders.Add(folder);
             foreach (var used in Used(type).SelectMany(Parts))
             {
                 if (FolderOf(type, root) is not { } from || FolderOf(used, root) is not { } to || from == to)
@@ -58,7 +63,9 @@ internal static class Doors
     [
         .. type.BaseType is { } parent ? [parent] : Array.Empty<TypeReference>(),
         .. type.Interfaces.Select(i => i.InterfaceType),
-        .. type.CustomAttributes.Concat(type.Fields.SelectMany(f => f.CustomAttributes)).Concat(type.Properties.SelectMany(p => p.CustomAttributes)).Select(a => a.AttributeType),
+        .. type.CustomAttributes.Concat(type.Fields.SelectMany(f => f.CustomAttributes)).Concat(type.Properties.SelectMany(p => p.CustomAttributes))
+            .Concat(type.Methods.SelectMany(m => m.CustomAttributes)).Select(a => a.AttributeType),
+        .. type.GenericParameters.SelectMany(p => p.Constraints.Select(c => c.ConstraintType)),
         .. type.Fields.Select(f => f.FieldType),
         .. type.Methods.SelectMany(m => Signature(m).Concat(m.HasBody ? Body(m.Body) : [])),
     ];

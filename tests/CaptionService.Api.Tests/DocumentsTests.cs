@@ -1,12 +1,14 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
+using System.Text.RegularExpressions;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
+using CaptionService.Tests;
 
 namespace CaptionService.Api.Tests;
 
@@ -39,10 +41,10 @@ public sealed class DocumentsTests
     [Fact]
     public void Every_link_of_the_documents_leads_to_a_file()
     {
-        foreach (string document in (string[])["README.md", "ARCHITECTURE.md", .. Directory.GetFiles(Path.Combine(Root(), "docs"), "*.md").Select(file => "docs/" + Path.GetFileName(file))])
+        foreach (string document in (string[])["README.md", "ARCHITECTURE.md", .. Directory.GetFiles(Path.Combine(Repository.Root, "docs"), "*.md").Select(file => "docs/" + Path.GetFileName(file))])
         {
-            string folder = Path.GetDirectoryName(Path.Combine(Root(), document))!;
-            foreach (System.Text.RegularExpressions.Match link in System.Text.RegularExpressions.Regex.Matches(Read(document), @"\]\((?!https?:)([^)#]+)[^)]*\)"))
+            string folder = Path.GetDirectoryName(Path.Combine(Repository.Root, document))!;
+            foreach (Match link in Regex.Matches(Repository.Read(document), @"\]\((?!https?:)([^)#]+)[^)]*\)"))
             {
                 Assert.True(Path.Exists(Path.Combine(folder, link.Groups[1].Value)), $"{document} links to '{link.Groups[1].Value}', which is not there.");
             }
@@ -74,21 +76,9 @@ public sealed class DocumentsTests
     /// <summary>The rows below a table's head.</summary>
     private static string[] Rows(string document, string head)
     {
-        string[] lines = Read(document).Split('\n');
+        string[] lines = Repository.Read(document).Split('\n');
         int start = Array.IndexOf(lines, head);
         Assert.True(start >= 0, $"{document} has no table '{head}'.");
         return [.. lines.Skip(start + 2).TakeWhile(line => line.StartsWith('|'))];
-    }
-
-    private static string Read(string file) => File.ReadAllText(Path.Combine(Root(), file));
-
-    private static string Root()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "CaptionService.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-        return folder ?? throw new DirectoryNotFoundException("The tests run inside the repository: no CaptionService.sln above " + AppContext.BaseDirectory);
     }
 }

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
+using CaptionService.Tests;
 using Xunit;
 using YamlDotNet.Core;
 using YamlDotNet.Serialization;
@@ -17,12 +18,10 @@ public sealed partial class PackagingTests
 {
     private const int DeadlineSeconds = 60;         // Captioning:Deadline of the service
 
-    private static readonly string s_root = Root();
-
     // Instructions in order, their continuation lines joined.
     private static readonly (string Name, string Text)[] s_dockerfile =
     [
-        .. Continuation().Replace(Comment().Replace(Read("Dockerfile"), ""), " ").Split('\n', StringSplitOptions.RemoveEmptyEntries)
+        .. Continuation().Replace(Comment().Replace(Repository.Read("Dockerfile"), ""), " ").Split('\n', StringSplitOptions.RemoveEmptyEntries)
             .Select(line => line.Split(' ', 2, StringSplitOptions.TrimEntries)).Select(part => (part[0], part[1])),
     ];
 
@@ -36,7 +35,7 @@ public sealed partial class PackagingTests
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
             ["msbuild", "src/CaptionService.Captioning", "-getItem:PackageReference", .. backend is null ? Array.Empty<string>() : ["-p:TorchBackend=" + backend]])
         {
-            WorkingDirectory = s_root, RedirectStandardOutput = true,
+            WorkingDirectory = Repository.Root, RedirectStandardOutput = true,
         };
         start.Environment.Remove("TorchBackend");
         using var msbuild = Process.Start(start)!;
@@ -58,13 +57,13 @@ public sealed partial class PackagingTests
         int restore = Array.FindIndex(steps, s => s.StartsWith("dotnet restore", StringComparison.Ordinal));
         int code = Array.IndexOf(steps, "src src");
         Assert.InRange(restore, 1, code - 1);
-        foreach (string project in Directory.GetFiles(Path.Combine(s_root, "src"), "*.csproj", SearchOption.AllDirectories))
+        foreach (string project in Directory.GetFiles(Path.Combine(Repository.Root, "src"), "*.csproj", SearchOption.AllDirectories))
         {
-            string relative = Path.GetRelativePath(s_root, project);
+            string relative = Path.GetRelativePath(Repository.Root, project);
             Assert.Contains(steps[..restore], s => s.Split(' ').Contains(relative));
         }
         foreach (string file in steps[..code].Where((_, i) => i != restore).SelectMany(s => s.Split(' ')[..^1]))
-            Assert.True(Path.Exists(Path.Combine(s_root, file)), file);
+            Assert.True(Path.Exists(Path.Combine(Repository.Root, file)), file);
     }
 
     [Fact]
@@ -148,7 +147,7 @@ public sealed partial class PackagingTests
     [Fact]
     public void Nginx_and_systemd_leave_the_service_its_sizes_and_times()
     {
-        string nginx = Read("deploy/nginx.conf"), unit = Read("deploy/caption-service.service");
+        string nginx = Repository.Read("deploy/nginx.conf"), unit = Repository.Read("deploy/caption-service.service");
         Assert.True(Number(nginx, @"client_max_body_size (\d+)m;") * 1024 * 1024 > 16 * PhotoLimits.MaxBytes + 64 * 1024);
         Assert.True(Number(nginx, @"proxy_read_timeout (\d+)s;") > DeadlineSeconds);
         Assert.True(Number(unit, @"TimeoutStopSec=(\d+)") > DeadlineSeconds);
@@ -158,7 +157,7 @@ public sealed partial class PackagingTests
     [Fact]
     public void The_documented_job_is_one_the_trainer_takes()
     {
-        string json = DocumentedJob().Match(Read("docs/training.md")).Groups[1].Value;
+        string json = DocumentedJob().Match(Repository.Read("docs/training.md")).Groups[1].Value;
         var job = JsonSerializer.Deserialize<JobFile>(json, JobFile.Json)!;
         job.Options.Check(hasBaseModel: false);
         Assert.NotEqual(new TrainingOptions(), job.Options);
@@ -167,7 +166,7 @@ public sealed partial class PackagingTests
     [Fact]
     public void The_exit_codes_of_the_trainer_are_documented()
     {
-        string document = Read("docs/training.md");
+        string document = Repository.Read("docs/training.md");
         foreach (var code in typeof(TrainerExit).GetFields())
             Assert.Matches($@"(?m)^\| {code.GetRawConstantValue()} \| ", document);
     }
@@ -176,29 +175,19 @@ public sealed partial class PackagingTests
     public void The_defaults_and_ranges_of_a_request_are_documented()
     {
         var defaults = new CaptionOptions();
-        string document = Read("docs/api.md");
+        string document = Repository.Read("docs/api.md");
         Assert.Matches($@"\| `count` \| {defaults.Count}, .* \| 1–{CaptionOptions.MaxBeamWidth} \|", document);
         Assert.Matches($@"\| `beamWidth` \| {defaults.BeamWidth}, .* \| 1–{CaptionOptions.MaxBeamWidth} \|", document);
         Assert.Contains($"| `maxLength` | {defaults.MaxLength} | 1–{CaptionOptions.MaxMaxLength} |", document, StringComparison.Ordinal);
         Assert.Contains(FormattableString.Invariant($"| `lengthNormalization` | {defaults.LengthNormalization} | 0–2 |"), document, StringComparison.Ordinal);
     }
 
-    private static string Root()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "CaptionService.sln")))
-            folder = Path.GetDirectoryName(folder);
-        return folder ?? throw new DirectoryNotFoundException("The tests run inside the repository: no CaptionService.sln above " + AppContext.BaseDirectory);
-    }
-
-    private static string Read(string file) => File.ReadAllText(Path.Combine(s_root, file));
-
     /// <summary>The text of the last instruction of a name.</summary>
     private static string Instruction(string name) => s_dockerfile.Last(i => i.Name == name).Text;
 
     private static List<IDictionary<object, object>> Yaml(string file)
     {
-        using var reader = new StreamReader(Path.Combine(s_root, file));
+        using var reader = new StreamReader(Path.Combine(Repository.Root, file));
         var parser = new MergingParser(new Parser(reader));
         var deserializer = new DeserializerBuilder().Build();
         var documents = new List<IDictionary<object, object>>();

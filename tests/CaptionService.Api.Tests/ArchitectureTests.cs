@@ -1,0 +1,18 @@
+using CaptionService.Tests;
+
+namespace CaptionService.Api.Tests;
+
+/// <summary>Doors between the server's folders lead one way. Program wires them together.</summary>
+public sealed class ArchitectureTests
+{
+    [Fact]
+    public void A_folder_uses_only_folders_above_it() => Doors.AssertOneWay(typeof(ProblemTable).Assembly,
+        (Doors.Root, ""),
+        ("Migrations", ""),
+        ("Storage", Doors.Root),
+        ("Trainer", "Storage"),
+        ("Datasets", $"{Doors.Root} Storage Trainer"),
+        ("Models", $"{Doors.Root} Storage Trainer"),
+        ("Captions", $"{Doors.Root} Models"),
+        ("TrainingJobs", $"{Doors.Root} Storage Trainer Models"));
+}
