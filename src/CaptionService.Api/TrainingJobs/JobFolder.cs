@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.TrainingJobs;
@@ -8,26 +9,14 @@ namespace CaptionService.Api.TrainingJobs;
 internal static class JobFolder
 {
     /// <summary>Makes a folder ready for an attempt. From here on an earlier one writes nothing more.</summary>
-    public static async Task Write(string folder, JobFile job)
+    public static void Write(string folder, JobFile job)
     {
         Directory.CreateDirectory(folder);
-        await WriteWhole(Path.Combine(folder, "attempt"), Encoding.ASCII.GetBytes($"{job.Attempt}"));
-        await WriteWhole(Path.Combine(folder, "job.json"), JsonSerializer.SerializeToUtf8Bytes(job, JobFile.Json));
+        Write(Path.Combine(folder, "attempt"), Encoding.ASCII.GetBytes($"{job.Attempt}"));
+        Write(Path.Combine(folder, "job.json"), JsonSerializer.SerializeToUtf8Bytes(job, JobFile.Json));
         // The result of a failed attempt must not stand in the way of this one's.
         File.Delete(Path.Combine(folder, "result.json"));
     }
 
-    private static async Task WriteWhole(string path, byte[] bytes)
-    {
-        try
-        {
-            await File.WriteAllBytesAsync(path + ".tmp", bytes);
-            File.Move(path + ".tmp", path, overwrite: true);
-        }
-        catch (IOException)
-        {
-            File.Delete(path + ".tmp");     // the disk is full: nothing half-written stays
-            throw;
-        }
-    }
+    private static void Write(string path, byte[] bytes) => Durable.Replace(path, bytes, path + ".tmp");
 }

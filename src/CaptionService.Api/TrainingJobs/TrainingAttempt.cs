@@ -53,7 +53,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         TrainingJob job = await db.TrainingJobs.AsNoTracking().SingleAsync(j => j.Id == id, stopping);
         Dataset? dataset = await db.Datasets.FindAsync([job.DatasetId], stopping);
-        await JobFolder.Write(_folder, new JobFile
+        JobFolder.Write(_folder, new JobFile
         {
             Name = job.Name,
             Language = dataset?.Language ?? "en",

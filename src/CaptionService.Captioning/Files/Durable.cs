@@ -47,7 +47,7 @@ public static partial class Durable
     }
 
     /// <summary>Writes some bytes as a whole file (<see cref="Replace(string, Action{string}, string?)"/>).</summary>
-    public static void Replace(string path, byte[] bytes) => Replace(path, temporary => File.WriteAllBytes(temporary, bytes));
+    public static void Replace(string path, byte[] bytes, string? temporary = null) => Replace(path, file => File.WriteAllBytes(file, bytes), temporary);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

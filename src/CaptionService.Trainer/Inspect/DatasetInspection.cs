@@ -28,7 +28,7 @@ internal sealed class DatasetInspection(string folder, DatasetImport import, boo
             ? JsonSerializer.Deserialize<DatasetImport>(File.ReadAllBytes(file), TrainingEvent.Json)!
             : new DatasetImport("flickr", language ?? "en", 0, 0, "data", []);
         var report = new DatasetInspection(folder, language is null ? import : import with { Language = language }, estimate, progress, stop).Report();
-        WriteWhole(Path.Combine(folder, DatasetFolder.Report), JsonSerializer.SerializeToUtf8Bytes(report, TrainingEvent.Json));
+        Write(Path.Combine(folder, DatasetFolder.Report), JsonSerializer.SerializeToUtf8Bytes(report, TrainingEvent.Json));
         progress.Say(report.Summary);
         return TrainerExit.Succeeded;
     }
@@ -80,11 +80,11 @@ internal sealed class DatasetInspection(string folder, DatasetImport import, boo
             ? TrainingEstimate.Measure(folder, precomputed, train, dev.Count, captions, _tokenizer, progress)
             : null;
 
-        WriteWhole(Path.Combine(folder, DatasetFolder.LeftOut), Lines(leftOut.Concat(broken.Keys)));        // first: see 1.
-        WriteWhole(Path.Combine(folder, DatasetFolder.Train), Lines(train));
-        WriteWhole(Path.Combine(folder, DatasetFolder.Dev), Lines(dev));
+        Write(Path.Combine(folder, DatasetFolder.LeftOut), Lines(leftOut.Concat(broken.Keys)));        // first: see 1.
+        Write(Path.Combine(folder, DatasetFolder.Train), Lines(train));
+        Write(Path.Combine(folder, DatasetFolder.Dev), Lines(dev));
         if (test.Count > 0 || File.Exists(Path.Combine(folder, DatasetFolder.Test)))
-            WriteWhole(Path.Combine(folder, DatasetFolder.Test), Lines(test));
+            Write(Path.Combine(folder, DatasetFolder.Test), Lines(test));
 
         stop.ThrowIfCancellationRequested();
         var verdict = _findings.Select(f => f.Severity).DefaultIfEmpty(FindingSeverity.Info).Max();
@@ -231,13 +231,6 @@ internal sealed class DatasetInspection(string folder, DatasetImport import, boo
 
     private static byte[] Lines(IEnumerable<string> names) => System.Text.Encoding.UTF8.GetBytes(string.Concat(names.Select(n => n + "\n")));
 
-    // Beside its place, then into it: whoever reads sees the old one or the new one.
-    private static void WriteWhole(string path, byte[] bytes)
-    {
-        string temporary = path + ".tmp";
-        File.WriteAllBytes(temporary, bytes);
-        Durable.Sync(temporary);
-        File.Move(temporary, path, overwrite: true);
-        Durable.Sync(Path.GetDirectoryName(path)!);
-    }
+    // Under a name of its own a temporary file that a killed process left is written over by the next.
+    private static void Write(string path, byte[] bytes) => Durable.Replace(path, bytes, path + ".tmp");
 }
