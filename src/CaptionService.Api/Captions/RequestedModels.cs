@@ -31,7 +31,7 @@ internal static class RequestedModels
     /// <summary>The default where nothing is preferred or nothing preferred is there: a caption in another language is better than none.</summary>
     private static RegisteredModel Preferred(StringValues acceptLanguage, ModelRegistry models)
     {
-        if (StringWithQualityHeaderValue.TryParseList([.. acceptLanguage.Select(value => (value ?? "").Replace('_', '-'))], out IList<StringWithQualityHeaderValue>? ranges))
+        if (StringWithQualityHeaderValue.TryParseList(acceptLanguage, out IList<StringWithQualityHeaderValue>? ranges))
         {
             string[] refused = [.. ranges.Where(range => range.Quality == 0).Select(range => range.Value.ToString())];
             foreach (StringWithQualityHeaderValue range in ranges.Where(range => range.Quality != 0).OrderByDescending(range => range.Quality ?? 1))

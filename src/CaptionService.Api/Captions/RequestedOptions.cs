@@ -102,7 +102,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
             Sentence = style != RawStyle,
             Attention = attention,
         };
-        return new RequestedOptions(search, [.. Items(given, LanguageName).Select(tag => tag.Replace('_', '-'))], Text(given, ModelName), attention || included.Contains(WordsItem));
+        return new RequestedOptions(search, Items(given, LanguageName), Text(given, ModelName), attention || included.Contains(WordsItem));
     }
 
     private static double? Number(IReadOnlyDictionary<string, string> given, NumberOption option)

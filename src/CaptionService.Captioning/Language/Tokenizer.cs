@@ -51,11 +51,13 @@ public sealed partial class Tokenizer
     public static Tokenizer For(string language)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(language);
-        return new Tokenizer(language.Split('-', '_')[0].ToLowerInvariant());
+        return new Tokenizer(Primary(language).ToLowerInvariant());
     }
 
-    /// <summary>Whether two BCP 47 tags name one language; regions and scripts do not count.</summary>
-    public static bool SameLanguage(string one, string other) => string.Equals(one.Split('-')[0], other.Split('-')[0], StringComparison.OrdinalIgnoreCase);
+    /// <summary>Whether two BCP 47 tags name one language, in either spelling (<c>de-AT</c>, <c>de_AT</c>); regions and scripts do not count.</summary>
+    public static bool SameLanguage(string one, string other) => string.Equals(Primary(one), Primary(other), StringComparison.OrdinalIgnoreCase);
+
+    private static string Primary(string tag) => tag.Split('-', '_')[0];
 
     /// <summary>The words of a caption, lower-cased: what models are trained on and metrics compare.</summary>
     public IReadOnlyList<string> Tokenize(string caption)
