@@ -77,7 +77,7 @@ public static class WebClients
         }
         if (codings is not [var coding] || Reader(coding, request.Body) is not { } inflated)
         {
-            throw new ProblemException(ProblemTable.UnsupportedMediaType, $"The body has Content-Encoding '{string.Join(", ", codings)[..Math.Min(40, string.Join(", ", codings).Length)]}'; gzip, br and deflate are read, one at a time.");
+            throw new ProblemException(ProblemTable.UnsupportedMediaType, $"The body has Content-Encoding '{string.Join(", ", codings).Shortened()}'; gzip, br and deflate are read, one at a time.");
         }
         request.Body = new InflatedBody(inflated, request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>());
         request.Headers.Remove(HeaderNames.ContentEncoding);
@@ -93,7 +93,10 @@ public static class WebClients
     };
 }
 
-/// <summary>A compressed body as it comes out, at most so many bytes of it: a bomb ends where a plain body of its size would.</summary>
+/// <summary>
+/// A compressed body as it comes out, at most so many bytes of it: a bomb ends where a plain body of its size would. ASP.NET's
+/// own RequestDecompression takes the limit before the route has set its own.
+/// </summary>
 /// <param name="inner">What inflates it.</param>
 /// <param name="limit">The limit of a plain body, as the route sets it before it reads.</param>
 internal sealed class InflatedBody(Stream inner, IHttpMaxRequestBodySizeFeature? limit) : Stream
