@@ -13,6 +13,9 @@ internal static class ShortText
     public static string Printable(this string text) => string.Concat(
         Tokenizer.Compose(Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text))).Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? '_' : c));
 
+    /// <summary>A number and what it counts: "1 caption", "2,000 captions".</summary>
+    public static string Count(long count, string what) => $"{count:N0} {what}{(count == 1 ? "" : "s")}";
+
     /// <summary>A name from outside: printable, and short.</summary>
     public static string Quoted(this string name) => name.Printable().Shortened(120);
 }

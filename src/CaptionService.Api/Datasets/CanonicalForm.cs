@@ -48,13 +48,12 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         List<Entry> kept = [.. entries.Where(entry => (precomputed || entry.Photo is not null) && entry.Captions.Count > 0)];
         if (kept.Count == 0)
         {
-            string notOpened = CaptionFiles.NotOpened(raw);
             throw photoFiles == 0 && !precomputed
                 ? new ProblemException(ProblemTable.NoPhotosSent, raw.Unread.Count > 0 || raw.Nested.Count > 0
-                    ? $"{RawFiles.Number(lines, "caption")} came, but no photo that can be read.{notOpened}" : $"{RawFiles.Number(lines, "caption")} came, without photos or features.")
+                    ? $"{ShortText.Count(lines, "caption")} came, but no photo that can be read.{raw.NotOpened}" : $"{ShortText.Count(lines, "caption")} came, without photos or features.")
                 : new ProblemException(ProblemTable.NothingFits, _severalMeant is { } name
                     ? $"'{name.Shortened(120)}' names several photos in different folders: which one is meant is unknown. Write the folder into the captions too."
-                    : $"None of {RawFiles.Number(lines, "caption")} names one of {RawFiles.Number(photoFiles, "photo")}: '{captions[0].Photo.Shortened(120)}' is the first.{notOpened}");
+                    : $"None of {ShortText.Count(lines, "caption")} names one of {ShortText.Count(photoFiles, "photo")}: '{captions[0].Photo.Shortened(120)}' is the first.{raw.NotOpened}");
         }
         Name(kept);
         string splitsFrom = Split(kept, rest);
@@ -161,7 +160,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         {
             Entry[] homeless = [.. entries.Where(entry => entry.Photo is null)];
             Add("captions_without_photo", FindingSeverity.Warning, [.. homeless.Select(entry => entry.Original)],
-                n => $"Named by captions, but not sent: {n}. Left out with {RawFiles.Number(homeless.Sum(entry => entry.Captions.Count), "caption")}.");
+                n => $"Named by captions, but not sent: {n}. Left out with {ShortText.Count(homeless.Sum(entry => entry.Captions.Count), "caption")}.");
             HashSet<RawFile> used = new(entries.Where(entry => entry.Captions.Count > 0).Select(entry => entry.Photo).OfType<RawFile>(), ReferenceEqualityComparer.Instance);
             Add("photos_without_captions", FindingSeverity.Warning, [.. raw.Files.Where(file => file.Kind == RawKind.Photo && !used.Contains(file)).Select(file => file.Name)],
                 n => $"Sent without a caption: {n}. Left out.");

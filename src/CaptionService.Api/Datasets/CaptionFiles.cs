@@ -34,7 +34,7 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
         }
         else if (_found.Count == 0)
         {
-            throw new ProblemException(ProblemTable.NoCaptions, $"None of {RawFiles.Number(raw.Files.Count + raw.Ignored.Count + raw.Unread.Count, "file")} holds captions in a format that is read.{NotOpened()}");
+            throw new ProblemException(ProblemTable.NoCaptions, $"None of {ShortText.Count(raw.Files.Count + raw.Ignored.Count + raw.Unread.Count, "file")} holds captions in a format that is read.{raw.NotOpened}");
         }
         foreach ((RawFile file, string format) in _found)
         {
@@ -48,7 +48,7 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
             broken.Check(captions.Captions.Count, options.MaxBrokenShare);
             if (broken.Count > 0)
             {
-                findings.Add(new("broken_lines", FindingSeverity.Warning, broken.Count, broken.First, $"Left out, because they cannot be read: {RawFiles.Number(broken.Count, "line")} of '{file.Name.Shortened(120)}'."));
+                findings.Add(new("broken_lines", FindingSeverity.Warning, broken.Count, broken.First, $"Left out, because they cannot be read: {ShortText.Count(broken.Count, "line")} of '{file.Name.Shortened(120)}'."));
             }
             read.Add((file, captions));
         }
@@ -59,7 +59,7 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
         }
         if (read.All(file => file.Captions.Captions.All(caption => string.IsNullOrWhiteSpace(caption.Text))))
         {
-            throw new ProblemException(ProblemTable.NoCaptions, $"'{read[0].File.Name.Shortened(120)}' names {RawFiles.Number(lines, "photo")}, but its captions are empty.");
+            throw new ProblemException(ProblemTable.NoCaptions, $"'{read[0].File.Name.Shortened(120)}' names {ShortText.Count(lines, "photo")}, but its captions are empty.");
         }
         var text = new CaptionText();
         List<RawCaption> merged = [.. Merge(read).SelectMany(text.Clean)];
@@ -94,7 +94,8 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
                 format = null;
             }
             bool large = new FileInfo(file.Path).Length > options.MaxCaptionBytes;
-            if (format is null || format == "json" && !JsonCaptions.HasCaptions(file))
+            // COCO's boxes are larger than any captions, and do not count as such.
+            if (format is null || large && format == "json" && !JsonCaptions.HasCaptions(file))
             {
                 _rest.Add(file);
                 continue;
@@ -179,17 +180,5 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
             throw new ProblemException(ProblemTable.AmbiguousCaptions, $"{read.Count} files hold captions: {string.Join(", ", read.Take(4).Select(file => $"'{file.File.Name.Shortened(120)}'"))}.");
         }
         return read.SelectMany((file, i) => file.Captions.Captions.Select(caption => caption with { Split = caption.Split ?? splits[i], Folder = file.File.Folder }));
-    }
-
-    /// <summary>What was not opened or not read, as the end of a message: where nothing fits, it is the likeliest reason.</summary>
-    private string NotOpened() => NotOpened(raw);
-
-    /// <inheritdoc cref="NotOpened()"/>
-    public static string NotOpened(RawFiles raw)
-    {
-        string archives = raw.Nested.Count > 0 ? $" '{raw.Nested[0].Shortened(120)}' is an archive inside the archive and was not opened." : "";
-        string photos = raw.Unread.Count > 0
-            ? $" {RawFiles.Number(raw.Unread.Count, "file")} cannot be read as a photo: '{raw.Unread[0].Name.Shortened(120)}' is {raw.Unread[0].Format}. JPEG, PNG, WebP and GIF are read." : "";
-        return archives + photos;
     }
 }

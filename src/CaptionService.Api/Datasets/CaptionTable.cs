@@ -30,7 +30,7 @@ internal static partial class CaptionTable
             }
             if (fields.Count < columns)
             {
-                broken.Add(number, $"the line has {RawFiles.Number(fields.Count, "column")}, the header needs {columns}");
+                broken.Add(number, $"the line has {ShortText.Count(fields.Count, "column")}, the header needs {columns}");
                 continue;
             }
             string? part = split < 0 ? null : CaptionFile.SplitOf(fields[split]);

@@ -14,8 +14,7 @@ internal sealed partial class CaptionText
 {
     private const int MaxCaption = 2_000;       // characters; the rest of a longer one is cut
 
-    private readonly List<string> _lists = [], _entities = [], _markers = [], _damaged = [];
-    private int _listCount, _entityCount, _markerCount, _damagedCount;
+    private readonly Noted _lists = new(), _entities = new(), _markers = new(), _damaged = new();
 
     /// <summary>The captions of one cell, each on one line.</summary>
     public IEnumerable<RawCaption> Clean(RawCaption raw)
@@ -23,7 +22,7 @@ internal sealed partial class CaptionText
         string[] parts = Listed(raw.Text) ?? [raw.Text];
         if (parts is not [var only] || only != raw.Text)
         {
-            Note(_lists, ref _listCount, raw.Text);
+            _lists.Add(raw.Text);
         }
         return parts.Select(part => raw with { Text = Line(part) });
     }
@@ -33,50 +32,47 @@ internal sealed partial class CaptionText
         string line = text.Length > MaxCaption ? text[..MaxCaption] : text;
         if (Entity().IsMatch(line) && WebUtility.HtmlDecode(line) is { } decoded && decoded != line)
         {
-            Note(_entities, ref _entityCount, line);
+            _entities.Add(line);
             line = decoded;
         }
         if (Marker().Replace(line, " ") is { } plain && plain != line)
         {
-            Note(_markers, ref _markerCount, line);
+            _markers.Add(line);
             line = plain;
         }
         if (line.Contains('\uFFFD', StringComparison.Ordinal))
         {
-            Note(_damaged, ref _damagedCount, line);
+            _damaged.Add(line);
         }
         return ShortText.Printable(Blanks().Replace(line, " ").Trim());
     }
 
     /// <summary>What was found, for the report.</summary>
-    public IEnumerable<DatasetFinding> Findings()
+    public IEnumerable<DatasetFinding> Findings() => new[]
     {
-        if (_listCount > 0)
-        {
-            yield return new("captions_in_lists", FindingSeverity.Info, _listCount, _lists, $"{RawFiles.Number(_listCount, "cell")} with a list of captions: each of the list was taken as a caption.");
-        }
-        if (_entityCount > 0)
-        {
-            yield return new("html_entities", FindingSeverity.Info, _entityCount, _entities, $"{RawFiles.Number(_entityCount, "caption")} with HTML entities such as &amp;: they were decoded.");
-        }
-        if (_markerCount > 0)
-        {
-            yield return new("sequence_markers", FindingSeverity.Info, _markerCount, _markers, $"{RawFiles.Number(_markerCount, "caption")} with marks such as <start> and <end>: the marks were left out.");
-        }
-        if (_damagedCount > 0)
-        {
-            yield return new("damaged_text", FindingSeverity.Warning, _damagedCount, _damaged,
-                $"{RawFiles.Number(_damagedCount, "caption")} with the replacement character \uFFFD: letters were lost before the file came here. Export the captions anew, as UTF-8.");
-        }
-    }
+        _lists.Finding("captions_in_lists", FindingSeverity.Info, "cell", "with a list of captions: each of the list was taken as a caption."),
+        _entities.Finding("html_entities", FindingSeverity.Info, "caption", "with HTML entities such as &amp;: they were decoded."),
+        _markers.Finding("sequence_markers", FindingSeverity.Info, "caption", "with marks such as <start> and <end>: the marks were left out."),
+        _damaged.Finding("damaged_text", FindingSeverity.Warning, "caption", "with the replacement character \uFFFD: letters were lost before the file came here. Export the captions anew, as UTF-8."),
+    }.Where(finding => finding.Count > 0);
 
-    private static void Note(List<string> examples, ref int count, string text)
+    /// <summary>How often something was seen, and the first of it.</summary>
+    private sealed class Noted
     {
-        count++;
-        if (examples.Count < DatasetFinding.MaxExamples)
+        private readonly List<string> _examples = [];
+        private int _count;
+
+        public void Add(string text)
         {
-            examples.Add(text.Quoted());
+            _count++;
+            if (_examples.Count < DatasetFinding.MaxExamples)
+            {
+                _examples.Add(text.Quoted());
+            }
         }
+
+        public DatasetFinding Finding(string code, FindingSeverity severity, string what, string message) =>
+            new(code, severity, _count, _examples, $"{ShortText.Count(_count, what)} {message}");
     }
 
     /// <summary>The members of a list of texts as JSON or Python writes it; null where the text is none.</summary>

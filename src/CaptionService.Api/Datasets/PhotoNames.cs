@@ -9,7 +9,8 @@ namespace CaptionService.Api.Datasets;
 internal sealed class PhotoNames
 {
     // What Windows, macOS and East Asian programs write names of a zip in, where they do not say UTF-8.
-    private static readonly int[] s_codePages = [1252, 850, 10000, 54936, 932, 949, 950];
+    private static readonly Encoding[] s_others = Array.ConvertAll([1252, 850, 10000, 54936, 932, 949, 950], TextEncodings.Strict);
+    private static readonly Encoding s_asRead = TextEncodings.Strict(437);
 
     private readonly Dictionary<string, RawFile> _paths = new(StringComparer.Ordinal);
     private readonly Dictionary<string, List<RawFile>> _names = new(StringComparer.Ordinal), _anyCase = new(StringComparer.OrdinalIgnoreCase), _stems = new(StringComparer.OrdinalIgnoreCase);
@@ -68,18 +69,18 @@ internal sealed class PhotoNames
         byte[] bytes;
         try
         {
-            bytes = Encoding.GetEncoding(437, EncoderFallback.ExceptionFallback, DecoderFallback.ExceptionFallback).GetBytes(name);
+            bytes = s_asRead.GetBytes(name);
         }
         catch (EncoderFallbackException)
         {
             yield break;
         }
-        foreach (int page in s_codePages)
+        foreach (Encoding other in s_others)
         {
             string? text = null;
             try
             {
-                text = Encoding.GetEncoding(page, EncoderFallback.ExceptionFallback, DecoderFallback.ExceptionFallback).GetString(bytes);
+                text = other.GetString(bytes);
             }
             catch (DecoderFallbackException)
             {
@@ -98,7 +99,8 @@ internal sealed class PhotoNames
         {
             index[key] = photos = [];
         }
-        if (!photos.Contains(photo))
+        // Several readings of one name may be the same; a photo's come one after the other.
+        if (photos.Count == 0 || !ReferenceEquals(photos[^1], photo))
         {
             photos.Add(photo);
         }

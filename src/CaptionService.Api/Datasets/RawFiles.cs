@@ -72,6 +72,11 @@ internal sealed class RawFiles
     /// <summary>Links in an imported folder.</summary>
     public List<string> Links { get; } = [];
 
+    /// <summary>What was not opened or not read, as the end of a message: where nothing fits, it is the likeliest reason.</summary>
+    public string NotOpened =>
+        (Nested.Count > 0 ? $" '{Nested[0].Shortened(120)}' is an archive inside the archive and was not opened." : "")
+        + (Unread.Count > 0 ? $" {ShortText.Count(Unread.Count, "file")} cannot be read as a photo: '{Unread[0].Name.Shortened(120)}' is {Unread[0].Format}. JPEG, PNG, WebP and GIF are read." : "");
+
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
 
     /// <summary>Takes a file's name: false when another file has it.</summary>
@@ -163,9 +168,6 @@ internal sealed class RawFiles
             ? string.Join('/', parts.Select(ShortText.Printable))
             : throw new ProblemException(ProblemTable.UnsafeArchive, $"The name '{name.Quoted()}' leads out of the archive.");
     }
-
-    /// <summary>A number and what it counts: "1 caption", "2,000 captions".</summary>
-    public static string Number(long count, string what) => $"{count:N0} {what}{(count == 1 ? "" : "s")}";
 
     /// <summary>What systems leave in archives beside the files: never wanted, never worth a word.</summary>
     public static bool IsDebris(string name) =>

@@ -16,8 +16,6 @@ internal static class TextEncodings
     private const string WesternLetters = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœ";
     private const string Signs = "“”‘’„‚«»‹›–—…•·°´€£§©®¿¡ªº \u00AD";
 
-    static TextEncodings() => Encoding.RegisterProvider(CodePagesEncodingProvider.Instance);
-
     /// <summary>An encoding, and what to tell people where it is an assumption.</summary>
     /// <param name="Encoding">Throws <see cref="DecoderFallbackException"/> on bytes that are none of its characters.</param>
     /// <param name="Assumed">Its name where the bytes do not say it, else null.</param>
@@ -48,12 +46,15 @@ internal static class TextEncodings
         }
         // The best two: the second must make less sense than the first.
         (Encoding Encoding, string Name, double Sense)[] ranked = [.. CodePages(language)
-            .Select(page => (Encoding: Encoding.GetEncoding(page.Number, EncoderFallback.ExceptionFallback, DecoderFallback.ExceptionFallback), page.Name))
+            .Select(page => (Encoding: Strict(page.Number), page.Name))
             .Select(page => (page.Encoding, page.Name, Sense(page.Encoding, sample)))
             .OrderByDescending(page => page.Item3)];
         bool certain = ranked[0].Sense >= Plausible && (ranked.Length == 1 || ranked[1].Sense < ranked[0].Sense - 0.02);
         return new(ranked[0].Encoding, ranked[0].Name, certain);
     }
+
+    /// <summary>A code page that throws on what it cannot read or write.</summary>
+    public static Encoding Strict(int page) => CodePagesEncodingProvider.Instance.GetEncoding(page, EncoderFallback.ExceptionFallback, DecoderFallback.ExceptionFallback)!;
 
     /// <summary>Whether every other byte is zero, as in UTF-16 without a byte order mark: true where the zeros come first.</summary>
     public static bool? ZeroEveryOther(ReadOnlySpan<byte> head)
