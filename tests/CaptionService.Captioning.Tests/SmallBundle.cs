@@ -17,6 +17,9 @@ internal sealed class SmallBundle : IDisposable
 
     private readonly string _parent = Directory.CreateTempSubdirectory("bundle").FullName;
 
+    /// <summary>The lines of its file of words.</summary>
+    public static IEnumerable<string> Lines => Enumerable.Range(0, Words.Count).Select(Words.Display);
+
     /// <summary>The bundle's folder.</summary>
     public string Folder { get; }
 
@@ -76,7 +79,7 @@ internal sealed class SmallBundle : IDisposable
     {
         var check = new CalibrationCheck(120, 600, 0.3, 0.02, 0.01, 0.05, 0.02, 0.04, 0.2, 0.7,
             [new(300, 0.1, 0.12), new(300, 0.5, 0.48)], [new(0.5, 0.25, 0.6), new(0.9, 0, null)]);
-        return new Calibration(Confidence.Calibration.Meaning, new CalibratedSearch(5, 20, 0.7), -0.5,
+        return new Calibration(Captioning.Confidence.Calibration.Meaning, new CalibratedSearch(5, 20, 0.7), -0.5,
             [new("meanLogProbability", -2, 0.5, 1.5), new("words", 10, 4, -0.25), new("spread", 1, 0.5, 0.125)],
             new FittedTo(240, 1200, 0.31), check, check with { Photos = 240 },
             new Familiarity(50, [.. Enumerable.Repeat(-2.0, 512)], [.. Enumerable.Repeat(1.0, 512)], [farthest]));

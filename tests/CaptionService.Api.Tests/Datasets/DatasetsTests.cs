@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Storage;
-using CaptionService.Api.Tests.TrainingJobs;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using CaptionService.Api.Captions;
-using CaptionService.Api.Tests.TrainingJobs;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Tests;
 using Microsoft.AspNetCore.TestHost;
