@@ -11,7 +11,11 @@ using Xunit.Sdk;
 using Xunit.v3;
 
 [assembly: AssemblyFixture(typeof(Service))]
-[assembly: Parallelization(Mode = ParallelMode.None)]   // the tests share two cores with the model
+
+// Two rows side by side, since there are two cores: the tests of whole programs, most of whose time is the programs' own and
+// waiting for them (SharedFeatures.Programs), and all others, which share services of this process.
+[assembly: Parallelization(Mode = ParallelMode.Collections, MaxThreads = 2)]
+[assembly: CollectionBehavior(CollectionBehavior.CollectionPerAssembly)]
 
 namespace CaptionService.Api.Tests;
 

@@ -6,6 +6,7 @@ using Microsoft.EntityFrameworkCore;
 namespace CaptionService.Api.Tests.Datasets;
 
 /// <summary>A server that dies between the folder of a data set and its row, when it comes and when it goes, on both databases.</summary>
+[Collection(SharedFeatures.Programs)]
 public sealed class BrokenOffTests(Databases databases, SharedFeatures features, ITestOutputHelper output)
 {
     [Theory]

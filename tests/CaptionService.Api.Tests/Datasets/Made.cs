@@ -23,14 +23,14 @@ internal static class Made
     /// <summary>The samples with a token file.</summary>
     public static IEnumerable<(string Name, byte[] Bytes)> Files => [.. SmallPhotos.Select(photo => ("photos/" + photo.Key, photo.Value)), ("captions.txt", Encoding.UTF8.GetBytes(Tokens))];
 
-    public static byte[] Zip(IEnumerable<(string Name, byte[] Bytes)> files, Encoding? names = null, CompressionLevel level = CompressionLevel.Fastest)
+    public static byte[] Zip(IEnumerable<(string Name, byte[] Bytes)> files, Encoding? names = null)
     {
         using var stream = new MemoryStream();
         using (var zip = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true, names))
         {
             foreach ((string name, byte[] bytes) in files)
             {
-                using Stream entry = zip.CreateEntry(name, level).Open();
+                using Stream entry = zip.CreateEntry(name, CompressionLevel.Fastest).Open();
                 entry.Write(bytes);
             }
         }
@@ -54,10 +54,10 @@ internal static class Made
         return stream.ToArray();
     }
 
-    public static byte[] Gzip(byte[] bytes, CompressionLevel level = CompressionLevel.Fastest)
+    public static byte[] Gzip(byte[] bytes)
     {
         using var stream = new MemoryStream();
-        using (var gzip = new GZipStream(stream, level, leaveOpen: true))
+        using (var gzip = new GZipStream(stream, CompressionLevel.Fastest, leaveOpen: true))
         {
             gzip.Write(bytes);
         }

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 namespace CaptionService.Api.Tests.TrainingJobs;
 
 /// <summary>The service's data on a disk of its own (a small tmpfs) that becomes full while a trainer works, on both databases.</summary>
+[Collection(SharedFeatures.Programs)]
 public sealed class DiskFullTests(Databases databases, SharedFeatures features, ITestOutputHelper output) : IDisposable
 {
     private const int Epochs = 40;

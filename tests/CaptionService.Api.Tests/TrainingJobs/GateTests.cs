@@ -7,6 +7,7 @@ using Microsoft.EntityFrameworkCore;
 namespace CaptionService.Api.Tests.TrainingJobs;
 
 /// <summary>activateIfBetter, from the request to the model that answers: a real server, a real trainer, real evaluations.</summary>
+[Collection(SharedFeatures.Programs)]
 public sealed class GateTests(Databases databases, SharedFeatures features, ITestOutputHelper output)
 {
     private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(5);

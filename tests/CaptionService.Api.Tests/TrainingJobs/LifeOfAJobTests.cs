@@ -6,6 +6,7 @@ using CaptionService.Captioning.Jobs;
 namespace CaptionService.Api.Tests.TrainingJobs;
 
 /// <summary>Jobs that are killed, orphaned, terminated, cancelled and resumed, with a real server and real trainers, on both databases.</summary>
+[Collection(SharedFeatures.Programs)]
 public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features, ITestOutputHelper output)
 {
     private const int Epochs = 60;

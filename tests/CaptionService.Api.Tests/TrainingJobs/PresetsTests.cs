@@ -9,6 +9,7 @@ using TorchSharp;
 namespace CaptionService.Api.Tests.TrainingJobs;
 
 /// <summary>Each preset trained to a model in the registry, by a service and trainers of their own.</summary>
+[Collection(SharedFeatures.Programs)]
 public sealed class PresetsTests(SharedFeatures shared, ITestOutputHelper output)
 {
     [Fact]

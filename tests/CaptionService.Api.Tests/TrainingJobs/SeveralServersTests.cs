@@ -5,6 +5,7 @@ using Microsoft.EntityFrameworkCore;
 namespace CaptionService.Api.Tests.TrainingJobs;
 
 /// <summary>Servers that share a database, or a folder.</summary>
+[Collection(SharedFeatures.Programs)]
 public sealed class SeveralServersTests(Databases databases, SharedFeatures features, ITestOutputHelper output)
 {
     [Fact]

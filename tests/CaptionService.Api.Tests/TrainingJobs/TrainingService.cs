@@ -15,6 +15,9 @@ namespace CaptionService.Api.Tests.TrainingJobs;
 /// <summary>One feature cache for all tests: the small data set is encoded once. And one model, for services that have to have one.</summary>
 public sealed class SharedFeatures : IDisposable
 {
+    /// <summary>The row of tests that start a server and trainers of their own.</summary>
+    public const string Programs = "programs";
+
     public string Folder { get; } = Directory.CreateTempSubdirectory("captionservice-features-").FullName;
 
     public ShippedSmall Shipped { get; } = new();
