@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Primitives;
@@ -72,9 +73,9 @@ internal static partial class RequestBody
     public static string FileName(ContentDispositionHeaderValue disposition) =>
         HeaderUtilities.RemoveQuotes(disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).ToString();
 
-    /// <summary>Whether a failure while a form is read means that the form breaks off, which is its sender's fault.</summary>
+    /// <summary>Whether a failure while a form is read, or stored as it comes, means that the form breaks off, which is its sender's fault.</summary>
     public static bool BreaksOff(Exception failure, CancellationToken aborted) =>
-        failure is InvalidDataException or IOException and not BadHttpRequestException && !aborted.IsCancellationRequested;
+        (failure is InvalidDataException || (failure is IOException io and not BadHttpRequestException && !TrainerExit.IsDiskFull(io))) && !aborted.IsCancellationRequested;
 
     /// <summary>The form breaks off.</summary>
     public static ProblemException BrokenForm() => new(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");

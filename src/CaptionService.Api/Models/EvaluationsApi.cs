@@ -32,7 +32,7 @@ public static class EvaluationsApi
             .Accepts<EvaluationRequest>("application/json").WithName("PostEvaluation").WithSummary("Scores a model on a split of a data set, in the background")
             .WithDescription("BLEU-1..4, ROUGE-L, CIDEr, length, share of different captions, share of captions copied word for word from the training split, and the ten photos it does worst and best on. "
                 + "A result that was computed before comes at once.")
-            .Problems(400, 404, 409, 413, 503);
+            .Problems(400, 404, 409, 413, 415, 503);
 
         evaluations.MapPost("/compare", async Task<Accepted<EvaluationResponse>> (HttpRequest http, ModelRegistry models, EvaluationRunner runner, Readiness readiness, CancellationToken aborted) =>
             {
@@ -46,7 +46,7 @@ public static class EvaluationsApi
             })
             .Accepts<ComparisonRequest>("application/json").WithName("CompareModels").WithSummary("Says whether the first of two models is better, beyond chance, in the background")
             .WithDescription("The difference of their CIDEr over the same photos with a 95 % interval (paired bootstrap, 10,000 seeded resamples), and a sentence to act on.")
-            .Problems(400, 404, 409, 413, 503);
+            .Problems(400, 404, 409, 413, 415, 503);
 
         evaluations.MapGet("/", async Task<Ok<EvaluationsResponse>> (IDbContextFactory<CaptionDb> databases, string? offset, string? limit, CancellationToken aborted) =>
             {

@@ -49,21 +49,21 @@ internal static class ModelUpload
             throw TooLarge($"{request.ContentLength:N0} bytes", maxBytes);
         }
         RequestBody.Limit(request, maxBytes);
-        Stream body = request.Body;
-        if (RequestBody.MediaType(request, out StringSegment boundary) == "multipart/form-data")
+        try
         {
-            try
+            Stream body = request.Body;
+            if (RequestBody.MediaType(request, out StringSegment boundary) == "multipart/form-data")
             {
                 body = (await RequestBody.Parts(request, boundary).ReadNextSectionAsync(aborted))?.Body
                     ?? throw new ProblemException(ProblemTable.MalformedBody, "The form has no file.");
             }
-            catch (Exception failure) when (RequestBody.BreaksOff(failure, aborted))
-            {
-                throw new ProblemException(ProblemTable.MalformedBody, "The form breaks off before its file.");
-            }
+            await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 64 * 1024, useAsync: true);
+            await Copy(body, file, maxBytes, () => TooLarge("more", maxBytes), aborted);
         }
-        await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 64 * 1024, useAsync: true);
-        await Copy(body, file, maxBytes, () => TooLarge("more", maxBytes), aborted);
+        catch (Exception failure) when (RequestBody.BreaksOff(failure, aborted))
+        {
+            throw RequestBody.BrokenForm();
+        }
     }
 
     private static async Task Unpack(string path, string folder, long maxBytes, CancellationToken aborted)

@@ -44,7 +44,7 @@ public static class ModelsApi
             .WithDescription($"The zip holds {BundleFiles.List(BundleFiles.All, file => $"`{file.Name}` ({file.Meaning})")}, as the trainer writes them and "
                 + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
                 + "the version the next of that name. It is not active until it is activated.")
-            .Problems(400, 408, 413, 422, 503, 507).Describe(DescribeUpload);
+            .Problems(400, 408, 413, 415, 422, 503, 507).Describe(DescribeUpload);
 
         models.MapPost("/{name}/versions/{version:int:min(1)}/activate", async Task<Ok<ModelVersionResponse>> (string name, int version, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
             {

@@ -27,7 +27,7 @@ public static class TrainingJobsApi
         RouteGroupBuilder jobs = routes.MapGroup("/training-jobs").WithTags("Training");
         jobs.MapPost("/", NewTrainingJob.Create).WithName("CreateTrainingJob").WithSummary("Starts training in the background")
             .WithDescription("Answers at once with the job, which waits for its turn; Location is where to watch it. With an `Idempotency-Key`, the same request sent again finds the same job.")
-            .Problems(400, 404, 409, 413, 422, 503, 507).Describe(TrainingJobsOperation.DescribeCreation);
+            .Problems(400, 404, 409, 413, 415, 422, 503, 507).Describe(TrainingJobsOperation.DescribeCreation);
         jobs.MapGet("/", List).WithName("GetTrainingJobs").WithSummary("Jobs, the newest first").Problems(400, 404, 503).Describe(Paging.List.Describe);
         jobs.MapGet("/{id}", async Task<Ok<TrainingJobResponse>> (string id, CaptionDb db, CancellationToken aborted) => TypedResults.Ok(TrainingJobResponse.Of(await Find(db, id, aborted))))
             .WithName("GetTrainingJob").WithSummary("One job: its state with times, and while it runs its stage, rate and time left").Problems(404, 503);
