@@ -5,6 +5,7 @@ using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
 using CaptionService.Captioning.Ranking;
 using CaptionService.Captioning.Search;
+using CaptionService.Tests;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using CaptionService.Captioning.Encoders;
 using NetVips;
+using CaptionService.Tests;
 using Xunit;
 using static CaptionService.Captioning.Tests.Encoders.PhotoFiles;
 

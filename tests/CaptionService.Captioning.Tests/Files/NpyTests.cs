@@ -2,6 +2,7 @@ using System.Text;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
+using CaptionService.Tests;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Torch;
 using TorchSharp;
+using CaptionService.Tests;
 using Xunit;
 using static TorchSharp.torch;
 

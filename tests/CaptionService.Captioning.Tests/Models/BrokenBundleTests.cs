@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Models;
+using CaptionService.Tests;
 using Xunit;
 using static TorchSharp.torch;
 

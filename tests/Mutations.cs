@@ -1,4 +1,4 @@
-namespace CaptionService.Captioning.Tests;
+namespace CaptionService.Tests;
 
 /// <summary>Deterministic damage to a file's bytes.</summary>
 internal static class Mutations
