@@ -148,6 +148,7 @@ captions() {
   grep -q '"text":"[^"]' "$work/answer"
 }
 check 'a photo is captioned' captions "http://127.0.0.1:$listen"
+check 'the page is there' test "$(request "http://127.0.0.1:$listen/")$(request "http://127.0.0.1:$listen/js/app.js")" = 200200
 check 'the Swagger page is there' test "$(request "http://127.0.0.1:$listen/swagger/index.html")" = 200
 echo "  memory: $(status VmRSS) kB"
 

@@ -44,7 +44,7 @@ public static class OpenApi
         });
     }
 
-    /// <summary>Maps the document, the page, and the way from the root to the page.</summary>
+    /// <summary>Maps the document and Swagger's page.</summary>
     public static void MapOpenApiDocument(this WebApplication app)
     {
         app.UseSwagger();
@@ -55,7 +55,6 @@ public static class OpenApi
             page.DisplayRequestDuration();
             page.EnableTryItOutByDefault();
         });
-        app.MapGet("/", () => TypedResults.Redirect("/swagger")).ExcludeFromDescription();
     }
 
     private sealed class ProblemSchema : ISchemaFilter

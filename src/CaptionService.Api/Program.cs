@@ -25,6 +25,7 @@ WebApplication app = builder.Build();
 app.UseRequestLog();
 app.UseProblems();
 app.UseWebClients();
+app.UsePageFiles();
 app.MapCaptions();
 app.MapDatasets();
 app.MapModels();
