@@ -89,6 +89,10 @@ install -d "$work/data"        # the volume
 [ "$(id -u)" -ne 0 ] || chown "$uid:$gid" "$work/data"
 declare -a env=(env -i "PATH=$PATH" HOME=/home/app "${environment[@]/%=\/data/=$work/data}" "ASPNETCORE_HTTP_PORTS=$listen")
 declare -a user=()
+# The first key, as docker-compose.yml and the Kubernetes manifest bring it.
+key=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+echo "$key" > "$work/first-key"
+chmod 644 "$work/first-key"
 
 # Runs a command as the container would, in place of the shell.
 contained() {
@@ -117,6 +121,10 @@ chmod -R a-w "$work/app"
 check 'the Dockerfile exposes the port it listens on' grep -qx "ASPNETCORE_HTTP_PORTS=$port" <(printf '%s\n' "${environment[@]}")
 health && fail 'the health check fails where nothing listens' || pass 'the health check fails where nothing listens'
 
+(contained "${entrypoint[@]}") > "$work/refused" 2>&1
+code=$?
+check 'without a key it refuses to start, and says how to make one' test "$code" -eq 1 -a -n "$(grep -o 'keys create' "$work/refused")"
+env+=("Auth__FirstKeyFile=$work/first-key")
 started=$SECONDS
 contained "${entrypoint[@]}" > "$work/log" 2>&1 &
 server=$!
@@ -139,7 +147,7 @@ else
   skip 'another user and a read-only root: this is not root'
 fi
 
-request() { curl -sS -o "$work/answer" -w '%{http_code}' --max-time 120 "$@"; }
+request() { curl -sS -H "X-Api-Key: $key" -o "$work/answer" -w '%{http_code}' --max-time 120 "$@"; }
 captions() {
   local url=$1 code
   code=$(request -H 'Content-Type: image/jpeg' --data-binary @samples/cat.jpg "$url/captions")
@@ -149,6 +157,7 @@ captions() {
 }
 check 'a photo is captioned' captions "http://127.0.0.1:$listen"
 check 'the page is there' test "$(request "http://127.0.0.1:$listen/")$(request "http://127.0.0.1:$listen/js/app.js")" = 200200
+check 'a photo without a key is not' test "$(curl -sS -o /dev/null -w '%{http_code}' --data-binary @samples/cat.jpg "http://127.0.0.1:$listen/captions")" = 401
 check 'the Swagger page is there' test "$(request "http://127.0.0.1:$listen/swagger/index.html")" = 200
 echo "  memory: $(status VmRSS) kB"
 

@@ -11,7 +11,7 @@ public static class HealthApi
     /// <summary>Maps <c>GET /health/live</c> and <c>GET /health/ready</c>.</summary>
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
-        RouteGroupBuilder health = routes.MapGroup("/health").WithTags("Health");
+        RouteGroupBuilder health = routes.MapGroup("/health").WithTags("Health").AllowAnonymous();
         health.MapGet("/live", Ok<HealthResponse> () => TypedResults.Ok(new HealthResponse("live")))
             .WithName("GetLive").WithSummary("200 as long as the process answers");
         health.MapGet("/ready", Ok<HealthResponse> (Readiness readiness) =>

@@ -15,6 +15,9 @@ public static class OpenApi
     /// </summary>
     internal const string JsonBesideForm = "application/JSON";
 
+    private const string BearerKey = "Bearer";
+    private const string HeaderKey = "X-Api-Key";
+
     /// <summary>Registers the generator of the document.</summary>
     public static IServiceCollection AddOpenApiDocument(this IServiceCollection services)
     {
@@ -41,6 +44,9 @@ public static class OpenApi
             swagger.SchemaFilter<ProblemSchema>();
             swagger.OperationFilter<ProblemResponses>();
             swagger.OperationFilter<RouteText.Filter>();
+            swagger.AddSecurityDefinition(BearerKey, new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "The key, as `keys create` wrote it." });
+            swagger.AddSecurityDefinition(HeaderKey, new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = "X-Api-Key", Description = "The same key in a header of its own." });
+            swagger.OperationFilter<KeyOfRoute>();
         });
     }
 
@@ -84,6 +90,18 @@ public static class OpenApi
                         property.Description = text;
                     }
                 }
+            }
+        }
+    }
+
+    private sealed class KeyOfRoute : IOperationFilter
+    {
+        public void Apply(OpenApiOperation operation, OperationFilterContext context)
+        {
+            if (context.ApiDescription.ActionDescriptor.EndpointMetadata.OfType<NeededScope>().LastOrDefault() is { } needed)
+            {
+                operation.Security = [.. ((string[])[BearerKey, HeaderKey]).Select(scheme => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(scheme, context.Document)] = [] })];
+                operation.Description = $"{operation.Description} Where keys are needed: one of the scope `{needed.Scope.ToString().ToLowerInvariant()}`.".Trim();
             }
         }
     }

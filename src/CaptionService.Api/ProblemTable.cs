@@ -37,6 +37,10 @@ public static class ProblemTable
     internal static readonly ProblemKind NoPhoto = new("no_photo", 400, "The request holds no photo", "Send 1 to 16 photos: as files of a form, as the body, or in the JSON array \"images\".");
     internal static readonly ProblemKind TooManyPhotos = new("too_many_photos", 400, "The request holds too many photos", "Send at most 16 photos in one request.");
     internal static readonly ProblemKind BadRequest = new("bad_request", 400, "The request cannot be understood", "See /swagger for what the service understands.");
+    internal static readonly ProblemKind NoKey = new("no_key", 401, "A key is needed", "Send it as Authorization: Bearer KEY, or as X-Api-Key; the operator makes one with `keys create`.");
+    internal static readonly ProblemKind BadKey = new("bad_key", 401, "The key does not count", "Ask the operator for a new one.");
+    internal static readonly ProblemKind ScopeMissing = new("scope_missing", 403, "The key does not allow this", "Use a key of the scope that the detail names.");
+    internal static readonly ProblemKind KeyNotFound = new("key_not_found", 404, "No key has this id", "GET /keys lists the keys.");
     internal static readonly ProblemKind NotFound = new("not_found", 404, "There is nothing at this address", "See /swagger for the addresses of this service.");
     internal static readonly ProblemKind ModelNotFound = new("model_not_found", 404, "No model has this name", "GET /models lists the models.");
     internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
@@ -100,7 +104,7 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
+        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NoKey, BadKey, ScopeMissing, KeyNotFound, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
         JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,

@@ -34,7 +34,7 @@ public static partial class ProblemsApi
     public static void MapProblems(this IEndpointRouteBuilder routes) =>
         routes.MapGet("/problems/{code}", Ok<ProblemKind> (string code) =>
                 TypedResults.Ok(ProblemTable.Find(code) ?? throw new ProblemException(ProblemTable.NotFound, $"There is no problem with the code '{code}'.")))
-            .WithName("GetProblem").WithTags("Problems")
+            .AllowAnonymous().WithName("GetProblem").WithTags("Problems")
             .WithSummary("What a problem's code means")
             .WithDescription("Every answer that is not a success is application/problem+json; its `type` leads here.")
             .Problems(404);
@@ -65,6 +65,10 @@ public static partial class ProblemsApi
         {
             double seconds = Math.Ceiling((retryAfter ?? ProblemTable.RetryAfter).TotalSeconds);
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        }
+        else if (kind.Status == 401)
+        {
+            context.Response.Headers.WWWAuthenticate = kind == ProblemTable.NoKey ? "Bearer realm=\"CaptionService\"" : "Bearer realm=\"CaptionService\", error=\"invalid_token\"";
         }
         return TypedResults.Problem(details).ExecuteAsync(context);
     }

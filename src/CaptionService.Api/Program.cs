@@ -1,10 +1,17 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Keys;
 using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
+
+if (args is ["keys", .. string[] command])
+{
+    Environment.ExitCode = await KeysCommand.Run(command);
+    return;
+}
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 builder.AddServerLimits(CaptioningOptions.MaxFormBytes);
@@ -12,6 +19,7 @@ builder.AddRequestLog();
 builder.Services.AddProblems();
 builder.Services.AddWebClients();
 builder.Services.AddStorage();
+builder.AddKeys();
 builder.Services.AddHealth();
 builder.Services.AddTrainer();
 builder.Services.AddModels();
@@ -26,21 +34,28 @@ app.UseRequestLog();
 app.UseProblems();
 app.UseWebClients();
 app.UsePageFiles();
+app.UseKeys();
 app.MapCaptions();
 app.MapDatasets();
 app.MapModels();
 app.MapTrainingJobs();
 app.MapEvaluations();
+app.MapKeys();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();
 try
 {
-    app.Run();
+    await app.RunAsync();
 }
 catch (StorageException)
 {
     Environment.ExitCode = 1;   // the log says why
+}
+catch (KeysException refused)
+{
+    await Console.Error.WriteLineAsync(refused.Message);
+    Environment.ExitCode = 1;
 }
 catch (OperationCanceledException)
 {

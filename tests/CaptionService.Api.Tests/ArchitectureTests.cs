@@ -10,6 +10,7 @@ public sealed class ArchitectureTests
         (Doors.Root, ""),
         ("Migrations", ""),
         ("Storage", Doors.Root),
+        ("Keys", $"{Doors.Root} Storage"),
         ("Trainer", "Storage"),
         ("Datasets", $"{Doors.Root} Storage Trainer"),
         ("Models", $"{Doors.Root} Storage Trainer"),

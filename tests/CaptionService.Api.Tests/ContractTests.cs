@@ -16,9 +16,9 @@ public sealed class ContractTests(ShippedSmall shipped, ITestOutputHelper output
         await using var factory = new ServiceFactory(host =>
         {
             host.UseSetting("Datasets:Estimate", "false");
-            host.UseSetting(ShippedSmall.Setting, shipped.Folder);
+            host.UseSetting(ShippedSmall.Setting, shipped.Folder).UseSetting("Auth:FirstKey", ServiceFactory.FirstKey);     // so that keys can be made
         });
-        using HttpClient client = await factory.Start(ready: true);
+        using HttpClient client = await factory.Start(ready: true, ServiceFactory.FirstKey);
         JsonNode document = (await Answer.Get(client, "/swagger/v1/swagger.json")).Body;
         using var form = Service.Form([]);
         form.Add(new ByteArrayContent(Made.Zip(Made.Files)), "archive", "set.zip");

@@ -110,11 +110,18 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
         }
     }
 
-    public async Task<HttpClient> Start(bool ready)
+    /// <summary>A key of scope admin, for services that are given it.</summary>
+    public const string FirstKey = "the-first-key-of-services-in-tests";
+
+    public async Task<HttpClient> Start(bool ready, string? key = null)
     {
         StartServer();
         using HttpClient guide = CreateClient();    // knows the port
         var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = guide.BaseAddress, Timeout = TimeSpan.FromMinutes(5) };
+        if (key is not null)
+        {
+            client.DefaultRequestHeaders.Add("X-Api-Key", key);
+        }
         // The worker says when it is ready; asking again is all a caller can do.
         while (ready && !(await client.GetAsync("/health/ready", Service.Cancellation)).IsSuccessStatusCode)
         {

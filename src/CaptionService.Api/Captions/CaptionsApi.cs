@@ -33,7 +33,7 @@ public static class CaptionsApi
     /// <summary>Maps <c>POST /captions</c>.</summary>
     public static void MapCaptions(this IEndpointRouteBuilder routes)
     {
-        routes.MapPost("/captions", Post).WithName("PostCaptions").WithTags("Captions")
+        routes.MapPost("/captions", Post).Needs(Scope.Caption).WithName("PostCaptions").WithTags("Captions")
             .WithSummary("Photos in, ranked captions out")
             .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 120 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
                 + "Options go into the query, form fields or JSON properties of the same names. "

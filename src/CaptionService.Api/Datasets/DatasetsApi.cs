@@ -28,7 +28,7 @@ public static class DatasetsApi
     /// <summary>Maps <c>/datasets</c>.</summary>
     public static void MapDatasets(this IEndpointRouteBuilder routes)
     {
-        RouteGroupBuilder datasets = routes.MapGroup("/datasets").WithTags("Data sets");
+        RouteGroupBuilder datasets = routes.MapGroup("/datasets").WithTags("Data sets").Needs(Scope.Train);
         datasets.MapPost("/", Post).WithName("PostDataset")
             .WithSummary("Photos and captions in, a data set to train on out")
             .WithDescription("Send a form with an archive (zip, tar, tar.gz) that holds photos and captions, or the captions as a file of their own; or JSON that names a folder of the server which the operator allows. "

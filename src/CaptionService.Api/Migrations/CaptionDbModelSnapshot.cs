@@ -17,6 +17,36 @@ namespace CaptionService.Api.Migrations
 #pragma warning disable 612, 618
             modelBuilder.HasAnnotation("ProductVersion", "10.0.15");
 
+            modelBuilder.Entity("CaptionService.Api.Storage.ApiKey", b =>
+                {
+                    b.Property<string>("Id");
+
+                    b.Property<long>("CreatedAt");
+
+                    b.Property<long?>("ExpiresAt");
+
+                    b.Property<string>("Hash")
+                        .IsRequired();
+
+                    b.Property<long?>("LastUsedAt");
+
+                    b.Property<string>("Name")
+                        .IsRequired();
+
+                    b.Property<long?>("RevokedAt");
+
+                    b.Property<string>("Scope")
+                        .IsRequired();
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
+                    b.HasKey("Id");
+
+                    b.ToTable("ApiKeys");
+                });
+
             modelBuilder.Entity("CaptionService.Api.Storage.Dataset", b =>
                 {
                     b.Property<string>("Id");

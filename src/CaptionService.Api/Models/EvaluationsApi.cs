@@ -21,7 +21,7 @@ public static class EvaluationsApi
     /// <summary>Maps <c>/evaluations</c>.</summary>
     public static void MapEvaluations(this IEndpointRouteBuilder routes)
     {
-        RouteGroupBuilder evaluations = routes.MapGroup("/evaluations").WithTags("Evaluations");
+        RouteGroupBuilder evaluations = routes.MapGroup("/evaluations").WithTags("Evaluations").Needs(Scope.Train);
 
         evaluations.MapPost("/", async Task<Accepted<EvaluationResponse>> (HttpRequest http, ModelRegistry models, EvaluationRunner runner, Readiness readiness, CancellationToken aborted) =>
             {

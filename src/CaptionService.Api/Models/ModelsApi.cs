@@ -30,17 +30,17 @@ public static class ModelsApi
 
         models.MapGet("/", Ok<ModelsResponse> (ModelRegistry registry) => TypedResults.Ok(new ModelsResponse(
                 [.. registry.All.GroupBy(model => model.Card.Name).Select(versions => ModelResponse.Of(versions, registry)).OrderByDescending(model => model.Default)])))
-            .WithName("GetModels").WithSummary("The models, the one that answers first")
+            .Needs(Scope.Caption).WithName("GetModels").WithSummary("The models, the one that answers first")
             .WithDescription("Of each model the version that is active, or else the newest, and a list of all versions. Empty while the first model loads.");
 
         models.MapGet("/{name}", Ok<ModelResponse> (string name, ModelRegistry registry) =>
                 TypedResults.Ok(ModelResponse.Of(registry.All.Where(model => model.Card.Name == registry.Find(name).Card.Name), registry)))
-            .WithName("GetModel").WithSummary("One model: its versions, sizes, scores and calibration")
+            .Needs(Scope.Caption).WithName("GetModel").WithSummary("One model: its versions, sizes, scores and calibration")
             .WithDescription("`calibration` says what the captions' `confidence` means, what it is made of and how far it can be trusted, by captions of photos it was not fitted to.")
             .Problems(404);
 
         models.MapPost("/", Upload)
-            .WithName("PostModel").WithSummary("Adds a version from a zip of a bundle")
+            .Needs(Scope.Admin).WithName("PostModel").WithSummary("Adds a version from a zip of a bundle")
             .WithDescription($"The zip holds {BundleFiles.List(BundleFiles.All, file => $"`{file.Name}` ({file.Meaning})")}, as the trainer writes them and "
                 + "`GET /models/{name}/versions/{version}/download` gives them. Every SHA-256 is checked and the model must caption before it is taken. The name is the bundle's, "
                 + "the version the next of that name. It is not active until it is activated.")
@@ -51,7 +51,7 @@ public static class ModelsApi
                 readiness.ThrowIfNotReady();
                 return TypedResults.Ok(ModelVersionResponse.Of(await registry.Activate(name, version, aborted)));
             })
-            .WithName("ActivateModel").WithSummary("Puts a version into service, without a gap")
+            .Needs(Scope.Admin).WithName("ActivateModel").WithSummary("Puts a version into service, without a gap")
             .WithDescription("The model is loaded and warmed up beside the one that answers, which takes a second or two; then requests that come take the new one, and those that came before "
                 + "are answered by the old one. One version is active for each language. If it cannot be loaded, the old one stays and the problem says why. Survives a restart.")
             .Problems(404, 422, 503);
@@ -61,12 +61,12 @@ public static class ModelsApi
                 readiness.ThrowIfNotReady();
                 return TypedResults.Ok(ModelVersionResponse.Of(await registry.Rollback(name, aborted)));
             })
-            .WithName("RollbackModel").WithSummary("Puts back the version that was active before")
+            .Needs(Scope.Admin).WithName("RollbackModel").WithSummary("Puts back the version that was active before")
             .WithDescription("`name` is the active model's; what was active before it may have another name. Doing it again goes one further back.")
             .Problems(404, 409, 422, 503);
 
         models.MapGet("/{name}/versions/{version:int:min(1)}/download", Download)
-            .WithName("DownloadModel").WithSummary("The bundle of a version, as a zip")
+            .Needs(Scope.Train).WithName("DownloadModel").WithSummary("The bundle of a version, as a zip")
             .Produces<Stream>(200, "application/zip").Problems(404);
 
         models.MapDelete("/{name}/versions/{version:int:min(1)}", async Task<NoContent> (string name, int version, ModelRegistry registry, CancellationToken aborted) =>
@@ -74,7 +74,7 @@ public static class ModelsApi
                 await registry.Delete(name, version, aborted);
                 return TypedResults.NoContent();
             })
-            .WithName("DeleteModel").WithSummary("Deletes a version that is not active")
+            .Needs(Scope.Admin).WithName("DeleteModel").WithSummary("Deletes a version that is not active")
             .WithDescription("Its number is not given again. The model that comes with the product cannot be deleted.")
             .Problems(404, 409, 503);
     }

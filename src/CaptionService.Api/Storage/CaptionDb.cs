@@ -35,6 +35,9 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <summary>Evaluations and comparisons.</summary>
     public DbSet<Evaluation> Evaluations => Set<Evaluation>();
 
+    /// <summary>Keys of callers.</summary>
+    public DbSet<ApiKey> ApiKeys => Set<ApiKey>();
+
     /// <inheritdoc />
     protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder) =>
         configurationBuilder.Properties<DateTimeOffset>().HaveConversion<UtcTicks>();
@@ -43,6 +46,7 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         Own<Dataset>(modelBuilder, dataset => dataset.Property(d => d.Status).HasConversion(new SmallLetters<DatasetStatus>()));
+        Own<ApiKey>(modelBuilder, key => key.Property(k => k.Scope).HasConversion(new SmallLetters<Scope>()));
         Own<Evaluation>(modelBuilder, evaluation => evaluation.Property(e => e.State).HasConversion(new SmallLetters<EvaluationState>()));
         Own<TrainingJob>(modelBuilder, job =>
         {

@@ -28,7 +28,7 @@ internal static partial class NewTrainingJob
         TrainingJob job;
         try
         {
-            job = await Job(TrainingJobRequest.Read(body), db, models, time.GetUtcNow(), aborted);
+            job = await Job(Allowed(TrainingJobRequest.Read(body), http), db, models, time.GetUtcNow(), aborted);
             db.TrainingJobs.Add(job);
             if (key is not null && await db.IdempotencyKeys.FirstOrDefaultAsync(k => k.Key == key, aborted) is { } reserved)
             {
@@ -47,6 +47,10 @@ internal static partial class NewTrainingJob
 
         static Accepted<TrainingJobResponse> Accepted(TrainingJob job) => TypedResults.Accepted($"/training-jobs/{job.Id}", TrainingJobResponse.Of(job));
     }
+
+    // Who may not activate a model does not do so by way of a job either.
+    private static TrainingJobRequest Allowed(TrainingJobRequest request, HttpContext http) => request.ActivateIfBetter != true || http.User.May(Scope.Admin) ? request
+        : throw new ProblemException(ProblemTable.ScopeMissing, "activateIfBetter needs a key of the scope 'admin'.");
 
     private static async Task<TrainingJob> Job(TrainingJobRequest request, CaptionDb db, TrainingModels models, DateTimeOffset now, CancellationToken aborted)
     {

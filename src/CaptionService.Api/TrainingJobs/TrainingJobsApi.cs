@@ -22,9 +22,9 @@ public static class TrainingJobsApi
     public static void MapTrainingJobs(this IEndpointRouteBuilder routes)
     {
         routes.MapGet("/training-presets", Ok<TrainingPresetsResponse> () => TypedResults.Ok(TrainingPresetsResponse.Instance))
-            .WithName("GetTrainingPresets").WithTags("Training").WithSummary("The presets, and every option with its default, range and unit");
+            .Needs(Scope.Train).WithName("GetTrainingPresets").WithTags("Training").WithSummary("The presets, and every option with its default, range and unit");
 
-        RouteGroupBuilder jobs = routes.MapGroup("/training-jobs").WithTags("Training");
+        RouteGroupBuilder jobs = routes.MapGroup("/training-jobs").WithTags("Training").Needs(Scope.Train);
         jobs.MapPost("/", NewTrainingJob.Create).WithName("CreateTrainingJob").WithSummary("Starts training in the background")
             .WithDescription("Answers at once with the job, which waits for its turn; Location is where to watch it. With an `Idempotency-Key`, the same request sent again finds the same job.")
             .Problems(400, 404, 409, 413, 415, 422, 503, 507).Describe(TrainingJobsOperation.DescribeCreation);

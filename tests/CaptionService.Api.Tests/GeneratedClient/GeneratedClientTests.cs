@@ -18,13 +18,13 @@ public sealed class GeneratedClientTests(ShippedSmall shipped)
         await using var factory = new ServiceFactory(host =>
         {
             host.UseSetting("Datasets:Estimate", "false");
-            host.UseSetting(ShippedSmall.Setting, shipped.Folder);
+            host.UseSetting(ShippedSmall.Setting, shipped.Folder).UseSetting("Auth:FirstKey", ServiceFactory.FirstKey);
         });
         using HttpClient service = await factory.Start(ready: true);
         OpenApiDocument document = await OpenApiDocument.FromJsonAsync(await service.GetStringAsync("/swagger/v1/swagger.json", Service.Cancellation), Service.Cancellation);
         MethodInfo tour = Compiled(document).GetType("Generated.Tour")!.GetMethod("Make")!;
         using var seen = new Succeeded(document);
-        using var http = new HttpClient(seen) { BaseAddress = service.BaseAddress, Timeout = TimeSpan.FromMinutes(5) };
+        using var http = new HttpClient(seen) { BaseAddress = service.BaseAddress, Timeout = TimeSpan.FromMinutes(5), DefaultRequestHeaders = { { "X-Api-Key", ServiceFactory.FirstKey } } };
 
         await (Task)tour.Invoke(null, [http, Photos.Cat, Made.Zip(Made.Files), Service.Cancellation])!;
 

@@ -97,6 +97,12 @@ public static class Tour
         Assert.Equal("tour", (await client.GetModelsAsync(aborted)).Models.Single(model => model.Default).Name);
         Assert.Equal(shipped.Name, (await client.RollbackModelAsync("tour", aborted)).Name);
 
+        // A key, shown once.
+        NewKeyResponse key = await client.PostKeyAsync(new NewKey { Name = "tour", Scope = "caption", Days = 1 }, aborted);
+        Assert.StartsWith(key.Made.Prefix, key.Key, StringComparison.Ordinal);
+        Assert.Equal(key.Made.Id, (await client.GetKeysAsync(cancellationToken: aborted)).Keys.Single().Id);
+        await client.DeleteKeyAsync(key.Made.Id, aborted);
+
         // What is left goes.
         await client.DeleteModelAsync("tour", 2, aborted);
         await client.DeleteDatasetAsync(dataset.Id, aborted);

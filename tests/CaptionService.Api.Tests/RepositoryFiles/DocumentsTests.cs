@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Keys;
 using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
@@ -26,6 +27,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(TrainingSettings), typeof(TrainerOptions))]
     [InlineData(typeof(StorageOptions))]
     [InlineData(typeof(CorsSettings))]
+    [InlineData(typeof(AuthOptions))]
     public void Every_setting_is_in_the_table_of_settings(params Type[] ofSection)
     {
         string section = (string)ofSection[0].GetField("Section")!.GetRawConstantValue()!;
