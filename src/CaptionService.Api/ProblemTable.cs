@@ -51,7 +51,10 @@ public static class ProblemTable
 
     // One photo. The codes are those of PhotoRejectedException where it is the one to tell.
     internal static readonly ProblemKind Empty = new("empty", 400, "The photo has no bytes", "Check that the file was read before it was sent.");
-    internal static readonly ProblemKind BadBase64 = new("bad_base64", 400, "The photo's data is not base64", "Put base64, or a data: URL in base64, into \"data\"; the service never fetches other URLs.");
+    internal static readonly ProblemKind BadBase64 = new("bad_base64", 400, "The photo's data is not base64", "Put base64, or a data: URL in base64, into \"data\"; an address goes into \"url\".");
+    internal static readonly ProblemKind FetchDisabled = new("fetch_disabled", 403, "The service does not fetch photos", "Send the photo itself, or have the operator allow it (Fetch:Enabled).");
+    internal static readonly ProblemKind UrlRefused = new("url_refused", 400, "The photo's address may not be fetched from", "Name a public http or https address, or send the photo itself.");
+    internal static readonly ProblemKind FetchFailed = new("fetch_failed", 422, "The photo could not be fetched", "Check that the address answers with the photo to whoever asks, or send the photo itself.");
     internal static readonly ProblemKind TooManyBytes = new("too_many_bytes", 413, "The photo has too many bytes", "Save it smaller: the service looks at 224×224 pixels of it.");
     internal static readonly ProblemKind TooManyPixels = new("too_many_pixels", 413, "The photo has too many pixels", "Save it smaller: the service looks at 224×224 pixels of it.");
     internal static readonly ProblemKind TooMuchMemory = new("too_much_memory", 413, "The photo takes too much memory to decode", "Save it smaller, or as a baseline JPEG.");
@@ -104,8 +107,8 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, NoKey, BadKey, ScopeMissing, KeyNotFound, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
-        RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto,
+        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, UrlRefused, FetchDisabled, NoKey, BadKey, ScopeMissing, KeyNotFound, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
+        RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto, FetchFailed,
         JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,

@@ -1,6 +1,7 @@
 using CaptionService.Api;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Fetch;
 using CaptionService.Api.Keys;
 using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
@@ -24,6 +25,7 @@ builder.Services.AddHealth();
 builder.Services.AddTrainer();
 builder.Services.AddModels();
 builder.Services.AddEvaluations();
+builder.Services.AddFetch();
 builder.Services.AddCaptions();
 builder.Services.AddTrainingJobs();
 builder.Services.AddDatasets();

@@ -14,6 +14,7 @@ public sealed class ArchitectureTests
         ("Trainer", "Storage"),
         ("Datasets", $"{Doors.Root} Storage Trainer"),
         ("Models", $"{Doors.Root} Storage Trainer"),
-        ("Captions", $"{Doors.Root} Models"),
+        ("Fetch", Doors.Root),
+        ("Captions", $"{Doors.Root} Fetch Models"),
         ("TrainingJobs", $"{Doors.Root} Storage Trainer Models"));
 }

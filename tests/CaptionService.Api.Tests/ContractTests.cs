@@ -52,7 +52,7 @@ public sealed class ContractTests(ShippedSmall shipped, ITestOutputHelper output
         output.WriteLine(string.Join('\n', statuses.Select(s => $"{s.Key}: {s.Value}")));
         Assert.True(wrong.Count == 0, $"{wrong.Count} of {s_requests} (seed {s_seed}):\n{string.Join('\n', wrong.Take(40))}");
         Assert.Equal(document["paths"]!.AsObject().Sum(path => path.Value!.AsObject().Count), statuses.Keys.Select(key => key[..key.LastIndexOf(' ')]).Distinct().Count());
-        Assert.InRange(statuses.Count(s => s.Key.EndsWith("200", StringComparison.Ordinal)), 10, int.MaxValue);     // not only refusals
+        Assert.Contains("post /captions 200", statuses.Keys);       // not only refusals
     }
 
     private static async Task<string?> Wrong(GeneratedRequest request, HttpResponseMessage response)

@@ -47,7 +47,7 @@ internal sealed class GeneratedRequests(JsonNode document, Random random, byte[]
                     // An empty segment, or one of dots, is another address; NUL in one is refused by the server before it is any.
                     address = address.Replace($"{{{name}}}", Uri.EscapeDataString(value.Trim('.', ' ', '\0') is "" || value == "%00" ? "x" : value), StringComparison.Ordinal);
                     break;
-                case "query" when random.Next(3) > 0:
+                case "query" when random.Next(3) == 0:
                     query.Add($"{name}={Uri.EscapeDataString(value)}");
                     break;
                 case "header" when random.Next(3) > 0 && value.All(c => c is >= ' ' and < '\x7f'):

@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Text.Json;
+using CaptionService.Api.Fetch;
 using CaptionService.Captioning.Encoders;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
@@ -25,8 +27,10 @@ internal sealed record UploadedPhoto(string? Name, Photo? Photo, Exception? Reje
 /// Each photo is read, decoded and let go before the next is read, so a form of 16 holds one photo's bytes at a time;
 /// nothing is written to disk.
 /// </remarks>
-internal sealed class CaptionRequestReader : IDisposable
+internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
 {
+    private const string UrlName = "url";
+
     private const int MaxOptionBytes = 1024;
 
     // Decoding is work of the processor: more at once would only take turns, and memory.
@@ -36,8 +40,14 @@ internal sealed class CaptionRequestReader : IDisposable
     public async Task<CaptionRequest> Read(HttpRequest request, CancellationToken aborted)
     {
         var options = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        var urls = new List<string>();
         foreach ((string name, StringValues values) in request.Query)
         {
+            if (IsUrl(name))
+            {
+                urls.AddRange(values.OfType<string>());
+                continue;
+            }
             RequestedOptions.CheckName(name);
             options[name] = values.ToString();
         }
@@ -45,11 +55,17 @@ internal sealed class CaptionRequestReader : IDisposable
         // The declared type tells forms and JSON from the rest. What a photo is, its bytes decide.
         List<UploadedPhoto> photos = RequestBody.MediaType(request, out StringSegment boundary) switch
         {
-            "multipart/form-data" => await ReadForm(request, boundary, options, aborted),
+            "multipart/form-data" => await ReadForm(request, boundary, options, urls, aborted),
             "application/json" => await ReadJson(request, options, aborted),
             "application/pdf" => throw new ProblemException(ProblemTable.UnsupportedMediaType, "A PDF is no photo."),
+            _ when urls.Count > 0 && request.HttpContext.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false } => [],
             _ => [await ReadPhoto(request, aborted)],
         };
+        CheckCount(photos.Count + urls.Count);
+        foreach (string url in urls)
+        {
+            photos.Add(await ReadUrl(null, url, aborted));
+        }
         return photos.Count > 0
             ? new CaptionRequest(photos, options)
             : throw new ProblemException(ProblemTable.NoPhoto, "The request was read to its end without a photo.");
@@ -67,7 +83,7 @@ internal sealed class CaptionRequestReader : IDisposable
             : await Decode(null, bytes, aborted);
     }
 
-    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment boundary, Dictionary<string, string> options, CancellationToken aborted)
+    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment boundary, Dictionary<string, string> options, List<string> urls, CancellationToken aborted)
     {
         RequestBody.Limit(request, CaptioningOptions.MaxFormBytes);
         MultipartReader parts = RequestBody.Parts(request, boundary);
@@ -89,6 +105,11 @@ internal sealed class CaptionRequestReader : IDisposable
                         CheckCount(photos.Count + 1);
                         photos.Add(photo);
                     }
+                }
+                else if (IsUrl(field))
+                {
+                    urls.Add(await RequestBody.ReadText(part.Body, FetchOptions.MaxUrlLength, aborted)
+                        ?? throw new ProblemException(ProblemTable.UrlRefused, $"An address may have {FetchOptions.MaxUrlLength} characters."));
                 }
                 else
                 {
@@ -165,14 +186,30 @@ internal sealed class CaptionRequestReader : IDisposable
         var photos = new List<UploadedPhoto>(images.Length);
         for (int i = 0; i < images.Length; i++)
         {
-            photos.Add(images[i]?.Data is { Bytes: { } bytes }
+            photos.Add(images[i] is { Url: { } url }
+                ? await ReadUrl(images[i]!.Name, url, aborted)
+                : images[i]?.Data is { Bytes: { } bytes }
                 ? bytes.Length <= PhotoLimits.MaxBytes
                     ? await Decode(images[i]!.Name, bytes, aborted)
                     : new UploadedPhoto(images[i]!.Name, null, TooManyBytes($"{bytes.Length:N0} bytes"))
-                : new UploadedPhoto(images[i]?.Name, null, new ProblemException(ProblemTable.BadBase64, $"images[{i}].data is missing or is not base64.")));
+                : new UploadedPhoto(images[i]?.Name, null, new ProblemException(ProblemTable.BadBase64, $"images[{i}].data is missing or is not base64; an address goes into url.")));
             images[i] = null;
         }
         return photos;
+    }
+
+    private static bool IsUrl(string name) => name.Equals(UrlName, StringComparison.OrdinalIgnoreCase);
+
+    private async Task<UploadedPhoto> ReadUrl(string? name, string url, CancellationToken aborted)
+    {
+        try
+        {
+            return await Decode(name, await fetcher.Fetch(url.Trim(), aborted), aborted);
+        }
+        catch (ProblemException notFetched)
+        {
+            return new UploadedPhoto(name, null, notFetched);
+        }
     }
 
     private async Task<UploadedPhoto> Decode(string? name, ReadOnlyMemory<byte> bytes, CancellationToken aborted)

@@ -36,11 +36,12 @@ public static class CaptionsApi
         routes.MapPost("/captions", Post).Needs(Scope.Caption).WithName("PostCaptions").WithTags("Captions")
             .WithSummary("Photos in, ranked captions out")
             .WithDescription("Send 1 to 16 photos (JPEG, PNG, WebP, GIF; 20 MB and 120 megapixels each) as files of a form, one as the body, or in JSON as base64 or data: URLs. "
+                + "Where the operator allows it (`Fetch:Enabled`), `url` in the query, a form field or JSON names a photo by its address. "
                 + "Options go into the query, form fields or JSON properties of the same names. "
                 + "Several languages cost one pass of the encoder: `language=en&language=zh`; without `language` and `model`, the header `Accept-Language` chooses one. "
                 + "Every caption has a `confidence`, calibrated on photos that the model was not trained on. "
                 + "`results` are in the order of the photos. With several photos, one that cannot be captioned has a `problem` in its place; a single one is the answer's own problem.")
-            .Problems(400, 404, 408, 413, 415, 422, 429, 500, 503, 504).Describe(CaptionsOperation.Describe);
+            .Problems(400, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504).Describe(CaptionsOperation.Describe);
     }
 
     private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionQueue queue, ModelRegistry models, IDiagnosticContext log, CancellationToken aborted)

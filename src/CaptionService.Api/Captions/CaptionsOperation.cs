@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using CaptionService.Api.Fetch;
 using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
 
@@ -52,6 +53,13 @@ internal static class CaptionsOperation
         }),
         new OpenApiParameter
         {
+            Name = "url",
+            In = ParameterLocation.Query,
+            Description = "A photo's public http or https address, where the operator allows it; given several times for several photos. Then no body is needed. Default: the photos of the body alone.",
+            Schema = new OpenApiSchema { Type = JsonSchemaType.Array, Items = new OpenApiSchema { Type = JsonSchemaType.String, Format = "uri" } },
+        },
+        new OpenApiParameter
+        {
             Name = HeaderNames.AcceptLanguage,
             In = ParameterLocation.Header,
             Description = "Where neither `language` nor `model` is given: the best of these that a model writes, by quality, as in `de-AT, de;q=0.9, en;q=0.5`; nothing of them there: the default language. Default: the default language.",
@@ -60,7 +68,6 @@ internal static class CaptionsOperation
         OpenApiMediaType bytes = new() { Schema = Binary("The photo's bytes.") };
         operation.RequestBody = new OpenApiRequestBody
         {
-            Required = true,
             Description = "A form with photos as files, one photo's bytes of whatever declared type, or JSON. Options in the body count where the query gives the same one.",
             Content = new Dictionary<string, IOpenApiMediaType>
             {
@@ -159,11 +166,11 @@ internal static class CaptionsOperation
                 Items = new OpenApiSchema
                 {
                     Type = JsonSchemaType.Object,
-                    Required = new HashSet<string> { "data" },
                     Properties = new Dictionary<string, IOpenApiSchema>
                     {
                         ["name"] = new OpenApiSchema { Type = JsonSchemaType.String, Description = "Comes back in the result." },
                         ["data"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte", Description = "The photo in base64, or as a data: URL in base64." },
+                        ["url"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "uri", MaxLength = FetchOptions.MaxUrlLength, Description = "Instead of `data`, where the operator allows it: the photo's public http or https address." },
                     },
                 },
             },

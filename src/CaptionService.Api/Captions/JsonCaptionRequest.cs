@@ -3,6 +3,7 @@ using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using CaptionService.Api.Fetch;
 
 namespace CaptionService.Api.Captions;
 
@@ -18,11 +19,11 @@ internal sealed class JsonCaptionRequest
     public Dictionary<string, JsonElement>? Options { get; init; }
 }
 
-/// <summary>A photo: an object with its name and data, or the data alone.</summary>
+/// <summary>A photo: an object with its name and its data or address, or one of these alone.</summary>
 [JsonConverter(typeof(Converter))]
-internal sealed record JsonPhoto(string? Name, Base64Bytes? Data)
+internal sealed record JsonPhoto(string? Name, Base64Bytes? Data, string? Url)
 {
-    private sealed record Members(string? Name, Base64Bytes? Data);
+    private sealed record Members(string? Name, Base64Bytes? Data, string? Url);
 
     private sealed class Converter : JsonConverter<JsonPhoto>
     {
@@ -30,9 +31,12 @@ internal sealed record JsonPhoto(string? Name, Base64Bytes? Data)
         {
             if (reader.TokenType == JsonTokenType.String)
             {
-                return new JsonPhoto(null, JsonSerializer.Deserialize<Base64Bytes>(ref reader, options));
+                return (reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length) <= FetchOptions.MaxUrlLength
+                    && reader.GetString()!.StartsWith("http", StringComparison.OrdinalIgnoreCase) && reader.GetString()!.Contains("://", StringComparison.Ordinal)
+                    ? new JsonPhoto(null, null, reader.GetString())
+                    : new JsonPhoto(null, JsonSerializer.Deserialize<Base64Bytes>(ref reader, options), null);
             }
-            return JsonSerializer.Deserialize<Members>(ref reader, options) is { } members ? new JsonPhoto(members.Name, members.Data) : null;
+            return JsonSerializer.Deserialize<Members>(ref reader, options) is { } members ? new JsonPhoto(members.Name, members.Data, members.Url) : null;
         }
 
         public override void Write(Utf8JsonWriter writer, JsonPhoto value, JsonSerializerOptions options) => throw new NotSupportedException();
