@@ -21,11 +21,11 @@ internal static class JsonBody
         }
         catch (JsonException wrong) when (wrong.Path is { Length: > 2 } path && path[0] == '$')
         {
-            string members = string.Join(", ", typeof(T).GetProperties().Select(property => JsonNamingPolicy.CamelCase.ConvertName(property.Name)));
-            string name = path[2..].Shortened();
+            string[] members = [.. typeof(T).GetProperties().Select(property => JsonNamingPolicy.CamelCase.ConvertName(property.Name))];
+            string name = path[2..];
             throw new ProblemException(ProblemTable.InvalidOption, wrong.Message.Contains("could not be mapped", StringComparison.Ordinal)
-                ? $"There is no member '{name}'; there are {members}."
-                : $"{name} is of the wrong type.");
+                ? ShortText.NoSuch("member", name, members)
+                : $"{name.Shortened()} is of the wrong type.");
         }
         catch (JsonException wrong)
         {

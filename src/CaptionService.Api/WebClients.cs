@@ -3,6 +3,8 @@ using System.IO.Compression;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
+using ZstdSharp;
+using ZstdSharp.Unsafe;
 
 namespace CaptionService.Api;
 
@@ -77,7 +79,7 @@ public static class WebClients
         }
         if (codings is not [var coding] || Reader(coding, request.Body) is not { } inflated)
         {
-            throw new ProblemException(ProblemTable.UnsupportedMediaType, $"The body has Content-Encoding '{string.Join(", ", codings).Shortened()}'; gzip, br and deflate are read, one at a time.");
+            throw new ProblemException(ProblemTable.UnsupportedMediaType, $"The body has Content-Encoding '{string.Join(", ", codings).Shortened()}'; gzip, br, deflate and zstd are read, one at a time.");
         }
         request.Body = new InflatedBody(inflated, request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>());
         request.Headers.Remove(HeaderNames.ContentEncoding);
@@ -89,8 +91,17 @@ public static class WebClients
         "gzip" or "x-gzip" => new GZipStream(body, CompressionMode.Decompress),
         "br" => new BrotliStream(body, CompressionMode.Decompress),
         "deflate" => new ZLibStream(body, CompressionMode.Decompress),
+        "zstd" => Zstandard(body),
         _ => null,
     };
+
+    // A frame may ask for a window of gigabytes; 8 MB are what every reader must have (RFC 9659).
+    private static DecompressionStream Zstandard(Stream body)
+    {
+        var stream = new DecompressionStream(body);
+        stream.SetParameter(ZSTD_dParameter.ZSTD_d_windowLogMax, 23);
+        return stream;
+    }
 }
 
 /// <summary>
@@ -120,7 +131,7 @@ internal sealed class InflatedBody(Stream inner, IHttpMaxRequestBodySizeFeature?
         {
             read = await inner.ReadAsync(buffer, cancellationToken);
         }
-        catch (InvalidDataException)
+        catch (Exception damaged) when (damaged is InvalidDataException or ZstdException or EndOfStreamException)
         {
             throw new ProblemException(ProblemTable.MalformedBody, "The body is not compressed as its Content-Encoding says, or is damaged.");
         }

@@ -137,7 +137,7 @@ internal sealed class GeneratedRequests(JsonNode document, Random random, byte[]
         }
         if (broken && random.Next(12) == 0)
         {
-            string coding = random.Next(2) == 0 ? "gzip" : "zstd";
+            string coding = random.Next(2) == 0 ? "gzip" : random.Next(2) == 0 ? "zstd" : "compress";
             body.Headers.Add("Content-Encoding", coding);
             text.Append(" in ").Append(coding);
         }

@@ -57,6 +57,7 @@ public sealed class WebClientsTests(Service service)
     [InlineData("gzip")]
     [InlineData("br")]
     [InlineData("deflate")]
+    [InlineData("zstd")]
     public async Task A_compressed_body_is_read(string coding)
     {
         Answer photo = await Send(Compress(Photos.Sample("cat"), coding), coding, "image/jpeg");
@@ -75,15 +76,19 @@ public sealed class WebClientsTests(Service service)
         (await Send(bomb, "gzip", "application/json")).IsProblem(400, "malformed_body");      // zeros are no JSON: read to the first
         byte[] json = Compress("gzip", new MemoryStream("{\"images\":[{\"data\":\""u8.ToArray()), new SameByte((byte)'A', 70_000_000), new MemoryStream("\"}]}"u8.ToArray()));
         (await Send(json, "gzip", "application/json")).IsProblem(413, "body_too_large");
+        (await Send(Compress("zstd", new SameByte(0, 200_000_000)), "zstd", "image/jpeg")).IsProblem(413, "too_many_bytes");
     }
 
     [Fact]
     public async Task A_coding_that_is_not_read_or_not_true_is_told()
     {
-        Answer unknown = await Send(Photos.Sample("cat"), "zstd", "image/jpeg");
+        Answer unknown = await Send(Photos.Sample("cat"), "compress", "image/jpeg");
         unknown.IsProblem(415, "unsupported_media_type");
-        Assert.Contains("Content-Encoding 'zstd'", (string?)unknown.Body["detail"], StringComparison.Ordinal);
+        Assert.Contains("Content-Encoding 'compress'", (string?)unknown.Body["detail"], StringComparison.Ordinal);
         (await Send(Photos.Sample("cat"), "gzip", "image/jpeg")).IsProblem(400, "malformed_body");
+        (await Send(Photos.Sample("cat"), "zstd", "image/jpeg")).IsProblem(400, "malformed_body");
+        // A frame that asks for a window of 2 GB: RFC 8878, 3.1.1.1.2.
+        (await Send([0x28, 0xB5, 0x2F, 0xFD, 0x00, 0xA8, 0x01, 0x00, 0x00], "zstd", "image/jpeg")).IsProblem(400, "malformed_body");
     }
 
     [Theory]
@@ -154,6 +159,7 @@ public sealed class WebClientsTests(Service service)
         {
             "gzip" => new GZipStream(compressed, CompressionLevel.Fastest, leaveOpen: true),
             "br" => new BrotliStream(compressed, CompressionLevel.Fastest, leaveOpen: true),
+            "zstd" => new ZstdSharp.CompressionStream(compressed, leaveOpen: true),
             _ => new ZLibStream(compressed, CompressionLevel.Fastest, leaveOpen: true),
         })
         {

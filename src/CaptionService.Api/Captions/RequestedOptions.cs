@@ -63,7 +63,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
     {
         if (!Names.Contains(name, StringComparer.OrdinalIgnoreCase))
         {
-            throw Invalid($"There is no option '{name.Shortened()}'; the options are {string.Join(", ", Names)}.");
+            throw Invalid(ShortText.NoSuch("option", name, Names));
         }
     }
 

@@ -105,7 +105,7 @@ public sealed class TrainingJobRequest
         foreach ((string name, JsonElement value) in Options ?? [])
         {
             TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
-                ?? throw Invalid($"There is no option '{name.Shortened()}'; the options are {string.Join(", ", TrainingOption.All.Select(o => o.Name))}.");
+                ?? throw Invalid(ShortText.NoSuch("option", name, [.. TrainingOption.All.Select(o => o.Name)]));
             if (value.ValueKind == JsonValueKind.Null)
             {
                 continue;
@@ -150,7 +150,7 @@ public sealed class TrainingJobRequest
     {
         if (unknown is { Count: > 0 })
         {
-            throw Invalid($"There is no member '{where}{unknown.Keys.First().Shortened()}'; there are {known}.");
+            throw Invalid(ShortText.NoSuch("member", where + unknown.Keys.First(), [.. known.Split(", ").Select(name => where + name)]));
         }
     }
 }
