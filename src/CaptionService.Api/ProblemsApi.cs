@@ -7,6 +7,9 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace CaptionService.Api;
 
+/// <summary>How a route that speaks another protocol writes its problems: JSON made of the kind and the detail.</summary>
+internal sealed record ProblemShape(Func<ProblemKind, string, object> Of);
+
 /// <summary>The one way out for everything that is not a success: <c>application/problem+json</c>.</summary>
 public static partial class ProblemsApi
 {
@@ -69,6 +72,12 @@ public static partial class ProblemsApi
         else if (kind.Status == 401)
         {
             context.Response.Headers.WWWAuthenticate = kind == ProblemTable.NoKey ? "Bearer realm=\"CaptionService\"" : "Bearer realm=\"CaptionService\", error=\"invalid_token\"";
+        }
+        Endpoint? endpoint = context.GetEndpoint() ?? context.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
+        if (endpoint?.Metadata.GetMetadata<ProblemShape>() is { } shape)
+        {
+            context.Response.StatusCode = kind.Status;
+            return context.Response.WriteAsJsonAsync(shape.Of(kind, details.Detail!), Json.Answers);
         }
         return TypedResults.Problem(details).ExecuteAsync(context);
     }

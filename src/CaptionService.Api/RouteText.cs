@@ -4,7 +4,7 @@ using Swashbuckle.AspNetCore.SwaggerGen;
 namespace CaptionService.Api;
 
 /// <summary>What the OpenAPI document says of a route beyond its types; stands beside the route.</summary>
-internal sealed record RouteText(Action<OpenApiOperation> Describe)
+internal sealed record RouteText(Action<OpenApiOperation, OperationFilterContext> Describe)
 {
     /// <summary>Has every route described by what stands beside it.</summary>
     public sealed class Filter : IOperationFilter
@@ -13,7 +13,7 @@ internal sealed record RouteText(Action<OpenApiOperation> Describe)
         {
             foreach (RouteText text in context.ApiDescription.ActionDescriptor.EndpointMetadata.OfType<RouteText>())
             {
-                text.Describe(operation);
+                text.Describe(operation, context);
             }
         }
     }
@@ -23,7 +23,12 @@ internal sealed record RouteText(Action<OpenApiOperation> Describe)
 internal static class RouteTexts
 {
     /// <summary>Describes a route in the OpenAPI document.</summary>
-    public static RouteHandlerBuilder Describe(this RouteHandlerBuilder route, Action<OpenApiOperation> describe) => route.WithMetadata(new RouteText(describe));
+    public static RouteHandlerBuilder Describe(this RouteHandlerBuilder route, Action<OpenApiOperation> describe) =>
+        route.WithMetadata(new RouteText((operation, _) => describe(operation)));
+
+    /// <summary>Describes the JSON that a route reads by itself, whatever type it is declared to be.</summary>
+    public static RouteHandlerBuilder JsonBody<T>(this RouteHandlerBuilder route) => route.WithMetadata(new RouteText((operation, context) =>
+        operation.Body("application/json", context.SchemaGenerator.GenerateSchema(typeof(T), context.SchemaRepository))));
 
     /// <summary>Says with which statuses a route answers problems.</summary>
     public static RouteHandlerBuilder Problems(this RouteHandlerBuilder route, params IEnumerable<int> statuses)
@@ -33,6 +38,24 @@ internal static class RouteTexts
             route.ProducesProblem(status);
         }
         return route;
+    }
+
+    /// <summary>Describes a body that is a photo, beside those that were described before.</summary>
+    public static void BytesBody(this OpenApiOperation operation, string description) =>
+        operation.Body("application/octet-stream", new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = description });
+
+    /// <summary>Describes a form with one file.</summary>
+    public static void FormBody(this OpenApiOperation operation, string field) => operation.Body("multipart/form-data", new OpenApiSchema
+    {
+        Type = JsonSchemaType.Object,
+        Required = new HashSet<string> { field },
+        Properties = new Dictionary<string, IOpenApiSchema> { [field] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = "The photo." } },
+    });
+
+    private static void Body(this OpenApiOperation operation, string type, IOpenApiSchema schema)
+    {
+        var content = new Dictionary<string, IOpenApiMediaType>(operation.RequestBody?.Content ?? new Dictionary<string, IOpenApiMediaType>()) { [type] = new OpenApiMediaType { Schema = schema } };
+        operation.RequestBody = new OpenApiRequestBody { Required = true, Content = content };
     }
 
     /// <summary>Names the problems that each status may stand for.</summary>

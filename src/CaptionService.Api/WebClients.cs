@@ -45,12 +45,12 @@ public static class WebClients
                 request.Method = HttpMethods.Get;
                 request.Headers.Accept = "*/*";
             }
-            Inflate(request);
             return next(context);
         });
         app.UseRouting();
         app.Use(static async (context, next) =>
         {
+            Inflate(context.Request);       // a refusal has the shape of its route
             await next(context);
             if (HttpMethods.IsOptions(context.Request.Method) && context.Response is { StatusCode: StatusCodes.Status405MethodNotAllowed, HasStarted: false })
             {

@@ -71,6 +71,13 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
             : throw new ProblemException(ProblemTable.NoPhoto, "The request was read to its end without a photo.");
     }
 
+    /// <summary>The photos of a form, or the one that is the body, of a request whose query is not of options.</summary>
+    /// <exception cref="ProblemException">The request as a whole is refused.</exception>
+    public async Task<IReadOnlyList<UploadedPhoto>> ReadPhotos(HttpRequest request, CancellationToken aborted) =>
+        RequestBody.MediaType(request, out StringSegment boundary) == "multipart/form-data"
+            ? await ReadForm(request, boundary, new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase), [], aborted)
+            : [await ReadPhoto(request, aborted)];
+
     private async Task<UploadedPhoto> ReadPhoto(HttpRequest request, CancellationToken aborted)
     {
         if (request.ContentLength > PhotoLimits.MaxBytes)
@@ -186,17 +193,20 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         var photos = new List<UploadedPhoto>(images.Length);
         for (int i = 0; i < images.Length; i++)
         {
-            photos.Add(images[i] is { Url: { } url }
-                ? await ReadUrl(images[i]!.Name, url, aborted)
-                : images[i]?.Data is { Bytes: { } bytes }
-                ? bytes.Length <= PhotoLimits.MaxBytes
-                    ? await Decode(images[i]!.Name, bytes, aborted)
-                    : new UploadedPhoto(images[i]!.Name, null, TooManyBytes($"{bytes.Length:N0} bytes"))
-                : new UploadedPhoto(images[i]?.Name, null, new ProblemException(ProblemTable.BadBase64, $"images[{i}].data is missing or is not base64; an address goes into url.")));
+            photos.Add(await ReadJson(images[i], $"images[{i}]", aborted));
             images[i] = null;
         }
         return photos;
     }
+
+    /// <summary>A photo of a JSON body: its data, or what its address leads to.</summary>
+    public async Task<UploadedPhoto> ReadJson(JsonPhoto? image, string where, CancellationToken aborted) => image switch
+    {
+        { Url: { } url } => await ReadUrl(image.Name, url, aborted),
+        { Data.Bytes: { Length: <= (int)PhotoLimits.MaxBytes } bytes } => await Decode(image.Name, bytes, aborted),
+        { Data.Bytes: { } bytes } => new UploadedPhoto(image.Name, null, TooManyBytes($"{bytes.Length:N0} bytes")),
+        _ => new UploadedPhoto(image?.Name, null, new ProblemException(ProblemTable.BadBase64, $"{where}.data is missing or is not base64; an address goes into url.")),
+    };
 
     private static bool IsUrl(string name) => name.Equals(UrlName, StringComparison.OrdinalIgnoreCase);
 
@@ -253,7 +263,8 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         return bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
     }
 
-    private static void CheckCount(int photos)
+    /// <exception cref="ProblemException">There are more than a request may bring.</exception>
+    public static void CheckCount(int photos)
     {
         if (photos > CaptioningOptions.MaxPhotos)
         {
@@ -261,7 +272,8 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         }
     }
 
-    private static ProblemException TooManyBytes(string found) =>
+    /// <summary>A photo is larger than is read.</summary>
+    public static ProblemException TooManyBytes(string found) =>
         new(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has {found}.");
 
     public void Dispose() => _decoding.Dispose();

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json.Serialization;
 using CaptionService.Api.Models;
 using CaptionService.Captioning;
@@ -7,8 +6,8 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
-using Microsoft.Net.Http.Headers;
-using Serilog;
+using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
 
 namespace CaptionService.Api.Captions;
 
@@ -26,6 +25,8 @@ public static class CaptionsApi
         services.AddSingleton(provider => new CaptionQueue(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<CaptionMetrics>();
         services.AddSingleton<CaptionRequestReader>();
+        services.AddSingleton<CaptionCall>();
+        services.Configure<SwaggerGenOptions>(swagger => swagger.MapType<Base64Bytes>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte" }));
         services.TryAddSingleton<CaptionBatchWrapper>(caption => caption);
         return services.AddHostedService<CaptionWorker>();
     }
@@ -44,46 +45,12 @@ public static class CaptionsApi
             .Problems(400, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504).Describe(CaptionsOperation.Describe);
     }
 
-    private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionQueue queue, ModelRegistry models, IDiagnosticContext log, CancellationToken aborted)
+    private static async Task<Ok<CaptionsResponse>> Post(HttpContext http, Readiness readiness, CaptionRequestReader reader, CaptionCall call, ModelRegistry models, CancellationToken aborted)
     {
         using IDisposable accepted = readiness.Accept();
         CaptionRequest request = await reader.Read(http.Request, aborted);
-        log.Set("Photos", request.Photos.Count);
-
         RequestedOptions options = RequestedOptions.Parse(request.Options);
-        // The models that are active now answer, whatever is activated while the photos wait.
-        RegisteredModel[] asked = RequestedModels.Of(options, http.Request.Headers.AcceptLanguage, models);
-        ModelHold[] holds = await models.Hold(asked, aborted);
-        try
-        {
-            if (request.Photos is [{ Rejection: { } rejection }])
-            {
-                throw rejection;
-            }
-
-            Photo[] photos = [.. request.Photos.Select(uploaded => uploaded.Photo).OfType<Photo>()];
-            IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted);
-
-            var timings = CaptionTimings.Of(answers);
-            log.Set("QueueMs", timings.QueueMs);
-            log.Set("EncodeMs", timings.EncodeMs);
-            log.Set("DecodeMs", timings.DecodeMs);
-            ModelReference[] made = [.. asked.Select(model => new ModelReference(model.Card.Language, model.Card.Name, model.Card.Version, model.Card.Digest, model.Card.WhyNoConfidence))];
-            http.Response.Headers["Server-Timing"] = string.Create(CultureInfo.InvariantCulture,
-                $"queue;dur={timings.QueueMs}, encode;dur={timings.EncodeMs}, decode;dur={timings.DecodeMs}");
-            http.Response.Headers.ContentLanguage = string.Join(", ", made.Select(model => model.Language));
-            http.Response.Headers.Vary = HeaderNames.AcceptLanguage;
-
-            var answered = new Queue<CaptionAnswer>(answers);
-            PhotoResult[] results = [.. request.Photos.Select(uploaded => uploaded.Photo is { } photo
-                ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), made, options)
-                : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
-            return TypedResults.Ok(new CaptionsResponse(made, results, timings));
-        }
-        finally
-        {
-            Array.ForEach(holds, hold => hold.Dispose());
-        }
+        return TypedResults.Ok(await call.Caption(http, request.Photos, options, RequestedModels.Of(options, http.Request.Headers.AcceptLanguage, models), aborted));
     }
 }
 

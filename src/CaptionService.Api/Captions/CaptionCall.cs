@@ -1,0 +1,53 @@
+using System.Globalization;
+using CaptionService.Api.Models;
+using CaptionService.Captioning.Encoders;
+using Microsoft.Net.Http.Headers;
+using Serilog;
+
+namespace CaptionService.Api.Captions;
+
+/// <summary>Photos and options in, ranked captions out: what <c>POST /captions</c> and every other protocol come down to.</summary>
+internal sealed class CaptionCall(CaptionQueue queue, ModelRegistry models, IDiagnosticContext log)
+{
+    /// <summary>Captions photos, and says in the answer's headers and in the log how long it took.</summary>
+    /// <param name="http">The request that is answered.</param>
+    /// <param name="uploads">The photos; those that were rejected have their problem in the answer.</param>
+    /// <param name="options">What was asked for.</param>
+    /// <param name="asked">The models that are active now answer, whatever is activated while the photos wait.</param>
+    /// <param name="aborted">The caller left.</param>
+    /// <exception cref="Exception">The only photo was rejected, or the captions could not be made; <see cref="ProblemTable"/> knows it.</exception>
+    public async Task<CaptionsResponse> Caption(HttpContext http, IReadOnlyList<UploadedPhoto> uploads, RequestedOptions options, RegisteredModel[] asked, CancellationToken aborted)
+    {
+        log.Set("Photos", uploads.Count);
+        ModelHold[] holds = await models.Hold(asked, aborted);
+        try
+        {
+            if (uploads is [{ Rejection: { } rejection }])
+            {
+                throw rejection;
+            }
+            Photo[] photos = [.. uploads.Select(uploaded => uploaded.Photo).OfType<Photo>()];
+            IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted);
+
+            var timings = CaptionTimings.Of(answers);
+            log.Set("QueueMs", timings.QueueMs);
+            log.Set("EncodeMs", timings.EncodeMs);
+            log.Set("DecodeMs", timings.DecodeMs);
+            ModelReference[] made = [.. asked.Select(model => new ModelReference(model.Card.Language, model.Card.Name, model.Card.Version, model.Card.Digest, model.Card.WhyNoConfidence))];
+            http.Response.Headers["Server-Timing"] = string.Create(CultureInfo.InvariantCulture,
+                $"queue;dur={timings.QueueMs}, encode;dur={timings.EncodeMs}, decode;dur={timings.DecodeMs}");
+            http.Response.Headers.ContentLanguage = string.Join(", ", made.Select(model => model.Language));
+            http.Response.Headers.Vary = HeaderNames.AcceptLanguage;
+
+            var answered = new Queue<CaptionAnswer>(answers);
+            PhotoResult[] results = [.. uploads.Select(uploaded => uploaded.Photo is { } photo
+                ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), made, options)
+                : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
+            return new CaptionsResponse(made, results, timings);
+        }
+        finally
+        {
+            Array.ForEach(holds, hold => hold.Dispose());
+        }
+    }
+}
