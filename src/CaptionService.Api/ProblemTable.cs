@@ -86,6 +86,7 @@ public static class ProblemTable
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind Internal = new("internal_error", 500, "The service failed", "Send the request again; if it fails again, give the operator the trace id.");
+    internal static readonly ProblemKind NotOffered = new("not_offered", 501, "The service does not do this", "Take it off the list of what the client asks for: the service only captions.");
     internal static readonly ProblemKind ModelLoading = new("model_loading", 503, "The model is still loading", "Wait as long as Retry-After says and send the request again; GET /health/ready tells when.");
     internal static readonly ProblemKind Draining = new("draining", 503, "The service is shutting down", "Send the request again: it will reach another instance, or this one once it is back.");
     internal static readonly ProblemKind OutOfMemory = new("out_of_memory", 503, "The device is out of memory", "Wait as long as Retry-After says and send the request again, with a smaller beamWidth if it keeps failing.");
@@ -113,7 +114,7 @@ public static class ProblemTable
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
         NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
-        QueueFull, Internal, ModelLoading, Draining, OutOfMemory,
+        QueueFull, Internal, NotOffered, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];
 

@@ -16,5 +16,6 @@ public sealed class ArchitectureTests
         ("Models", $"{Doors.Root} Storage Trainer"),
         ("Fetch", Doors.Root),
         ("Captions", $"{Doors.Root} Fetch Models"),
+        ("Compatible", $"{Doors.Root} Models Captions"),
         ("TrainingJobs", $"{Doors.Root} Storage Trainer Models"));
 }

@@ -2,11 +2,12 @@ using System.Globalization;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
+using CaptionService.Api.Compatible;
 
 namespace CaptionService.Api.Tests;
 
 /// <summary>An operation of the OpenAPI document, and a request for it.</summary>
-internal sealed record GeneratedRequest(string Operation, JsonObject Responses, HttpRequestMessage Message, string Text);
+internal sealed record GeneratedRequest(string Operation, bool Compatible, JsonObject Responses, HttpRequestMessage Message, string Text);
 
 /// <summary>
 /// Requests made from an OpenAPI document's schemas: half as the schema says, the others with one thing wrong in each part.
@@ -72,7 +73,7 @@ internal sealed class GeneratedRequests(JsonNode document, Random random, byte[]
             (string type, JsonNode? way) = content.ElementAt(random.Next(content.Count));
             message.Content = Body(type, Resolve(way!["schema"]!), broken, text);
         }
-        return new GeneratedRequest($"{method} {path}", operation["responses"]!.AsObject(), message, text.ToString());
+        return new GeneratedRequest($"{method} {path}", ((string)operation["tags"]![0]!).StartsWith(CompatibleApi.Tag, StringComparison.Ordinal), operation["responses"]!.AsObject(), message, text.ToString());
     }
 
     private HttpContent? Body(string type, JsonNode schema, bool broken, StringBuilder text)

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using CaptionService.Api.Compatible;
 
 namespace CaptionService.Api.Tests;
 
@@ -48,6 +49,13 @@ public sealed class OpenApiTests(Service service)
             "get /training-jobs/{id}/checkpoints: 200 401 403 404 503",
             "post /training-jobs/{id}/cancel: 202 401 403 404 409 503",
             "post /training-jobs/{id}/resume: 202 401 403 404 409 503",
+            .. ((string[])
+            [
+                "get /v1/models", "get /v1/models/{id}", "post /v1/chat/completions", "post /v1/responses",
+                "post /api/generate", "post /api/chat", "get /api/tags", "get /api/ps", "post /api/show", "get /api/version",
+                "post /api/v1/vision/caption", "post /api/v1/vision/labels", "post /api/v1/vision/nsfw",
+                "post /computervision/imageanalysis:analyze", "post /models/{name}", "get /model/predict", "post /model/predict", "get /img-alt", "post /img-alt",
+            ]).Select(other => $"{other}: 200 400 401 403 404 408 413 415 422 429 500 501 503 504"),
         ]).Order(StringComparer.Ordinal), operations.Order(StringComparer.Ordinal));
     }
 
@@ -67,11 +75,14 @@ public sealed class OpenApiTests(Service service)
                     JsonObject content = response!["content"]!.AsObject();
                     Assert.All(content, way => Assert.NotNull(way.Value!["schema"]));
                     Assert.NotEmpty((string)response["description"]!);
-                    Assert.Equal(status[0] != '2' ? ["application/problem+json"] : (string?)operation["operationId"] switch
+                    bool compatible = ((string)operation["tags"]![0]!).StartsWith(CompatibleApi.Tag, StringComparison.Ordinal);
+                    Assert.Equal(status[0] != '2' ? [compatible ? "application/json" : "application/problem+json"] : (string?)operation["operationId"] switch
                     {
                         "DownloadModel" => ["application/zip"],
                         "GetTrainingJobEvents" => ["application/json", "text/event-stream"],
                         "GetTrainingJobLog" => ["text/plain"],
+                        "OpenAiChat" => ["application/json", "text/event-stream"],
+                        "OllamaGenerate" or "OllamaChat" => ["application/json", "application/x-ndjson"],
                         _ => (string[])["application/json"],
                     }, content.Select(way => way.Key));
                     Assert.Equal(status is "429" or "503", response["headers"]?["Retry-After"] is not null);

@@ -193,7 +193,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         var photos = new List<UploadedPhoto>(images.Length);
         for (int i = 0; i < images.Length; i++)
         {
-            photos.Add(await ReadJson(images[i], $"images[{i}]", aborted));
+            photos.Add(await ReadJson(images[i], $"images[{i}].data", aborted));
             images[i] = null;
         }
         return photos;
@@ -205,7 +205,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         { Url: { } url } => await ReadUrl(image.Name, url, aborted),
         { Data.Bytes: { Length: <= (int)PhotoLimits.MaxBytes } bytes } => await Decode(image.Name, bytes, aborted),
         { Data.Bytes: { } bytes } => new UploadedPhoto(image.Name, null, TooManyBytes($"{bytes.Length:N0} bytes")),
-        _ => new UploadedPhoto(image?.Name, null, new ProblemException(ProblemTable.BadBase64, $"{where}.data is missing or is not base64; an address goes into url.")),
+        _ => new UploadedPhoto(image?.Name, null, new ProblemException(ProblemTable.BadBase64, $"{where} is missing or is not base64; an address goes into url.")),
     };
 
     private static bool IsUrl(string name) => name.Equals(UrlName, StringComparison.OrdinalIgnoreCase);
@@ -272,8 +272,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         }
     }
 
-    /// <summary>A photo is larger than is read.</summary>
-    public static ProblemException TooManyBytes(string found) =>
+    private static ProblemException TooManyBytes(string found) =>
         new(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has {found}.");
 
     public void Dispose() => _decoding.Dispose();

@@ -26,7 +26,7 @@ public static class CaptionsApi
         services.AddSingleton<CaptionMetrics>();
         services.AddSingleton<CaptionRequestReader>();
         services.AddSingleton<CaptionCall>();
-        services.Configure<SwaggerGenOptions>(swagger => swagger.MapType<Base64Bytes>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte" }));
+        services.Configure<SwaggerGenOptions>(swagger => swagger.MapType<JsonPhoto>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte" }));
         services.TryAddSingleton<CaptionBatchWrapper>(caption => caption);
         return services.AddHostedService<CaptionWorker>();
     }

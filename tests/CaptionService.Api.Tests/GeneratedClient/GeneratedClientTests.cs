@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using System.Text.RegularExpressions;
+using CaptionService.Api.Compatible;
 using CaptionService.Api.Tests.Datasets;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
@@ -28,7 +29,8 @@ public sealed class GeneratedClientTests(ShippedSmall shipped)
 
         await (Task)tour.Invoke(null, [http, Photos.Cat, Made.Zip(Made.Files), Service.Cancellation])!;
 
-        Assert.Equal(document.Operations.Select(o => $"{o.Method} {o.Path}").Order(StringComparer.Ordinal), seen.Operations.Order(StringComparer.Ordinal));
+        // Other protocols' clients are there already: Compatible/ uses them.
+        Assert.Equal(document.Operations.Where(o => !o.Operation.Tags[0].StartsWith(CompatibleApi.Tag, StringComparison.Ordinal)).Select(o => $"{o.Method} {o.Path}").Order(StringComparer.Ordinal), seen.Operations.Order(StringComparer.Ordinal));
     }
 
     private static Assembly Compiled(OpenApiDocument document)

@@ -104,7 +104,7 @@ public sealed class KeysTests(LockedService service) : IClassFixture<LockedServi
         (Scope? Scope, string Text)[] routes = [.. service.Factory.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
             .SelectMany(route => route.Metadata.GetRequiredMetadata<HttpMethodMetadata>().HttpMethods.Select(method => (
                 route.Metadata.GetMetadata<IAllowAnonymous>() is null ? route.Metadata.GetRequiredMetadata<NeededScope>().Scope : (Scope?)null,
-                $"{method} {Regex.Replace(route.RoutePattern.RawText!.TrimEnd('/'), ":[^}]+", "")}")))];
+                $"{method} {Regex.Replace(route.RoutePattern.RawText!.TrimEnd('/'), "(?<={[^}]*):[^}]+", "")}")))];
 
         foreach (Scope scope in Enum.GetValues<Scope>())
         {

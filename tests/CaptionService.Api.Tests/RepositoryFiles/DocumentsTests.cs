@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Compatible;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Keys;
 using CaptionService.Api.Models;
@@ -28,6 +29,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(StorageOptions))]
     [InlineData(typeof(CorsSettings))]
     [InlineData(typeof(AuthOptions))]
+    [InlineData(typeof(CompatibleOptions))]
     public void Every_setting_is_in_the_table_of_settings(params Type[] ofSection)
     {
         string section = (string)ofSection[0].GetField("Section")!.GetRawConstantValue()!;
@@ -56,7 +58,7 @@ public sealed class DocumentsTests
     private static string Default(PropertyInfo property, object? value) => value switch
     {
         null => "none",
-        string[] { Length: 0 } or System.Collections.IList { Count: 0 } => "none",
+        System.Collections.ICollection { Count: 0 } => "none",
         string text when property.Name == nameof(CaptioningOptions.ModelFolder) => Path.IsPathRooted(text) ? "the models inside" : text,
         bool yes => yes ? "true" : "false",
         _ => Text(value),
