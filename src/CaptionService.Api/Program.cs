@@ -32,6 +32,7 @@ builder.Services.AddCompatible();
 builder.Services.AddTrainingJobs();
 builder.Services.AddDatasets();
 builder.Services.AddOpenApiDocument();
+builder.Services.AddTelemetry();
 
 WebApplication app = builder.Build();
 app.UseRequestLog();
@@ -49,6 +50,7 @@ app.MapKeys();
 app.MapHealth();
 app.MapProblems();
 app.MapOpenApiDocument();
+app.MapTelemetry();
 try
 {
     await app.RunAsync();

@@ -7,7 +7,7 @@ namespace CaptionService.Api.Captions;
 public sealed class CaptionMetrics
 {
     /// <summary>Name of the meter.</summary>
-    public const string MeterName = "CaptionService";
+    public const string MeterName = Telemetry.MeterName;
 
     private readonly Counter<long> _photos;
     private readonly Histogram<int> _batchSize;
