@@ -44,6 +44,7 @@ public static class ProblemTable
     internal static readonly ProblemKind NotFound = new("not_found", 404, "There is nothing at this address", "See /swagger for the addresses of this service.");
     internal static readonly ProblemKind ModelNotFound = new("model_not_found", 404, "No model has this name", "GET /models lists the models.");
     internal static readonly ProblemKind DatasetNotFound = new("dataset_not_found", 404, "No data set has this id", "GET /datasets lists the data sets.");
+    internal static readonly ProblemKind PhotoNotFound = new("photo_not_found", 404, "The data set has no photo of this name", "GET /datasets/{id}/items lists its photos.");
     internal static readonly ProblemKind EvaluationNotFound = new("evaluation_not_found", 404, "No evaluation has this id", "GET /evaluations lists the evaluations.");
     internal static readonly ProblemKind MethodNotAllowed = new("method_not_allowed", 405, "The address does not take this method", "The Allow header names the methods it takes.");
     internal static readonly ProblemKind RequestTimeout = new("request_timeout", 408, "The request arrived too slowly", "Send it again over a faster connection.");
@@ -108,7 +109,7 @@ public static class ProblemTable
     /// <summary>Every kind, in the order of the statuses.</summary>
     public static IReadOnlyList<ProblemKind> All { get; } =
     [
-        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, UrlRefused, FetchDisabled, NoKey, BadKey, ScopeMissing, KeyNotFound, NotFound, ModelNotFound, DatasetNotFound, EvaluationNotFound, MethodNotAllowed,
+        InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, UrlRefused, FetchDisabled, NoKey, BadKey, ScopeMissing, KeyNotFound, NotFound, ModelNotFound, DatasetNotFound, PhotoNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto, FetchFailed,
         JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,

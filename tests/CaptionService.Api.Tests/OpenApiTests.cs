@@ -22,6 +22,7 @@ public sealed class OpenApiTests(Service service)
             "get /datasets/{id}: 200 401 403 404 503",
             "delete /datasets/{id}: 204 401 403 404 409 503",
             "get /datasets/{id}/items: 200 400 401 403 404 503",
+            "get /datasets/{id}/photos/{name}: 200 401 403 404 503",
             "get /health/live: 200",
             "get /health/ready: 200 503",
             "get /keys: 200 400 401 403 503",
@@ -78,6 +79,7 @@ public sealed class OpenApiTests(Service service)
                     bool compatible = ((string)operation["tags"]![0]!).StartsWith(CompatibleApi.Tag, StringComparison.Ordinal);
                     Assert.Equal(status[0] != '2' ? [compatible ? "application/json" : "application/problem+json"] : (string?)operation["operationId"] switch
                     {
+                        "GetDatasetPhoto" => ["image/jpeg", "image/png", "image/webp", "image/gif", "application/octet-stream"],
                         "DownloadModel" => ["application/zip"],
                         "GetTrainingJobEvents" => ["application/json", "text/event-stream"],
                         "GetTrainingJobLog" => ["text/plain"],

@@ -40,6 +40,9 @@ public static class DatasetsApi
         datasets.MapDelete("/{id}", Delete).WithName("DeleteDataset").WithSummary("Deletes a data set that no job uses").Problems(404, 409, 503).Describe(DatasetsOperation.DescribeId);
         datasets.MapGet("/{id}/items", Items).WithName("GetDatasetItems").WithSummary("The photos of a data set with their captions and splits")
             .Problems(400, 404, 503).Describe(DatasetsOperation.DescribeId).Describe(DatasetsOperation.DescribeSplit).Describe(Paging.List.Describe);
+        datasets.MapGet("/{id}/photos/{name}", Photo).WithName("GetDatasetPhoto").WithSummary("A photo of a data set, as it came")
+            .Produces<Stream>(200, "image/jpeg", "image/png", "image/webp", "image/gif", "application/octet-stream").Problems(404, 503)
+            .Describe(DatasetsOperation.DescribeId).Describe(DatasetsOperation.DescribeName);
     }
 
     private static async Task<Created<DatasetResponse>> Post(HttpRequest request, DatasetImporter importer, DatasetInspector inspector, CaptionDb db, CancellationToken aborted)
@@ -116,6 +119,9 @@ public static class DatasetsApi
             throw NotFound(id);     // deleted at this moment
         }
     }
+
+    private static async Task<PhysicalFileHttpResult> Photo(string id, string name, HttpResponse response, CaptionDb db, IOptions<StorageOptions> storage, CancellationToken aborted) =>
+        DatasetPhotos.Get(response, Path.Combine(storage.Value.Datasets, (await Find(db, id, aborted)).Id), name);
 
     private static async Task<Dataset> Find(CaptionDb db, string id, CancellationToken aborted) =>
         (Ids.Is(id) ? await db.Datasets.FindAsync([id], aborted) : null) ?? throw NotFound(id);

@@ -32,6 +32,8 @@ internal static class DatasetsOperation
 
     public static void DescribeId(OpenApiOperation operation) => Parameter(operation, "id").Description = "Id of the data set.";
 
+    public static void DescribeName(OpenApiOperation operation) => Parameter(operation, "name").Description = "Name of the photo, as `GET /datasets/{id}/items` has it.";
+
     public static void DescribeSplit(OpenApiOperation operation)
     {
         OpenApiParameter split = Parameter(operation, "split");

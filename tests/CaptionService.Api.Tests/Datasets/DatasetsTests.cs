@@ -69,6 +69,26 @@ public sealed class DatasetsTests(DatasetService service)
     }
 
     [Fact]
+    public async Task Its_photos_are_served_as_they_came_and_nothing_else_is()
+    {
+        JsonNode dataset = await service.Checked(await service.Send(Made.Zip(Made.Files)));
+        string photos = $"/datasets/{dataset["id"]}/photos/";
+        string name = (string)(await Answer.Get(service.Client, $"/datasets/{dataset["id"]}/items?limit=1")).Body["items"]![0]!["photo"]!;
+
+        using HttpResponseMessage photo = await service.Client.GetAsync(photos + name, Service.Cancellation);
+        Assert.Equal(("image/jpeg", "nosniff"), (photo.Content.Headers.ContentType?.MediaType, photo.Headers.GetValues("X-Content-Type-Options").Single()));
+        Assert.Equal(Made.SmallPhotos[name], await photo.Content.ReadAsByteArrayAsync(Service.Cancellation));
+
+        foreach (string other in (string[])["none.jpg", "..%2fcaptions.token.txt", "%2fetc%2fpasswd"])
+        {
+            Assert.Contains((await Answer.Get(service.Client, photos + other)).Status, (int[])[400, 404]);
+        }
+        (await Answer.Get(service.Client, photos + "none.jpg")).IsProblem(404, "photo_not_found");
+        (await Answer.Get(service.Client, "/datasets/none/photos/" + name)).IsProblem(404, "dataset_not_found");
+        await service.Delete((string)dataset["id"]!);
+    }
+
+    [Fact]
     public async Task Items_come_in_pages_and_by_split()
     {
         string tokens = Made.Tokens + "extra.jpg#0\ta photo that is broken\n";

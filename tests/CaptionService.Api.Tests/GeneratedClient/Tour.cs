@@ -52,6 +52,12 @@ public static class Tour
         Assert.Equal(dataset.Id, (await client.GetDatasetsAsync(cancellationToken: aborted)).Datasets.Single().Id);
         Assert.Equal(dataset.DevPhotos, (await client.GetDatasetItemsAsync(dataset.Id, Split.Dev, limit: 100, cancellationToken: aborted)).Items.Count);
 
+        string firstPhoto = (await client.GetDatasetItemsAsync(dataset.Id, limit: 1, cancellationToken: aborted)).Items.Single().Photo;
+        using (FileResponse file = await client.GetDatasetPhotoAsync(dataset.Id, firstPhoto, aborted))
+        {
+            Assert.Equal(0xFF, file.Stream.ReadByte());      // JPEG
+        }
+
         // A job, cancelled and resumed.
         Assert.Contains((await client.GetTrainingPresetsAsync(aborted)).Presets, preset => preset.Name == "best");
         var request = new TrainingJobRequest
