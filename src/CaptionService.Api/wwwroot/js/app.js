@@ -2,8 +2,12 @@
 import { h } from './dom.js';
 import { choose, current, languages, t } from './i18n.js';
 import caption from './views/caption.js';
+import datasets from './views/datasets.js';
+import models from './views/models.js';
+import operate from './views/operate.js';
+import training from './views/training.js';
 
-const views = { caption };
+const views = { caption, models, datasets, training, operate };
 const main = h('main', { id: 'main', tabindex: '-1' });
 let leave = null;
 
@@ -28,7 +32,7 @@ function show() {
   leave?.();
   for (const link of document.querySelectorAll('nav a')) {
     const here = link.getAttribute('href') === `#${view}`;
-    if (here) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
+    if (here) { link.setAttribute('aria-current', 'page'); link.scrollIntoView({ block: 'nearest', inline: 'center' }); } else link.removeAttribute('aria-current');
   }
   document.title = `${t(`nav.${view}`)} – Caption Service`;
   main.className = view;
