@@ -42,7 +42,7 @@ export default {
   'confidence.low': 'low',
   'confidence.fair': 'fair',
   'confidence.good': 'good',
-  'confidence.means': 'Of 100 captions with this confidence, about {n} are at least as close to what people write about their photo as a middling human caption is. Middling people reach 0.5.',
+  'confidence.means': 'Of 100 captions with this confidence, about {n} are at least as close to what people write about their photo as a middling human caption is. People’s own captions reach 0.5 on average.',
   'option.default': 'Default: {value}.',
   'option.reset': 'Default',
   'option.count': 'Captions of each photo',
