@@ -86,6 +86,7 @@ public static class ProblemTable
 
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
+    internal static readonly ProblemKind RateLimited = new("rate_limited", 429, "Too much was asked for in a minute", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind Internal = new("internal_error", 500, "The service failed", "Send the request again; if it fails again, give the operator the trace id.");
     internal static readonly ProblemKind NotOffered = new("not_offered", 501, "The service does not do this", "Take it off the list of what the client asks for: the service only captions.");
     internal static readonly ProblemKind ModelLoading = new("model_loading", 503, "The model is still loading", "Wait as long as Retry-After says and send the request again; GET /health/ready tells when.");
@@ -115,7 +116,7 @@ public static class ProblemTable
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
         NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
-        QueueFull, Internal, NotOffered, ModelLoading, Draining, OutOfMemory,
+        QueueFull, RateLimited, Internal, NotOffered, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];
 

@@ -22,6 +22,7 @@ builder.Services.AddProblems();
 builder.Services.AddWebClients();
 builder.Services.AddStorage();
 builder.AddKeys();
+builder.Services.AddRateLimits();
 builder.Services.AddHealth();
 builder.Services.AddTrainer();
 builder.Services.AddModels();

@@ -30,7 +30,7 @@ internal static class Scopes
 
     /// <summary>Lets only callers with a scope use a route.</summary>
     public static TBuilder Needs<TBuilder>(this TBuilder routes, Scope scope) where TBuilder : IEndpointConventionBuilder =>
-        routes.RequireAuthorization(Policy(scope)).WithMetadata(new NeededScope(scope)).ProducesProblem(401).ProducesProblem(403);
+        routes.RequireAuthorization(Policy(scope)).WithMetadata(new NeededScope(scope)).ProducesProblem(401).ProducesProblem(403).ProducesProblem(429);
 
     /// <summary>Whether a caller has a scope.</summary>
     public static bool May(this ClaimsPrincipal caller, Scope scope) =>

@@ -61,7 +61,7 @@ public static class WebClients
         if (origins.Length > 0)
         {
             app.UseCors(policy => (origins.Contains("*") ? policy.AllowAnyOrigin() : policy.WithOrigins(origins)).AllowAnyHeader().AllowAnyMethod()
-                .WithExposedHeaders(HeaderNames.ContentLanguage, HeaderNames.Location, HeaderNames.RetryAfter, HeaderNames.ContentDisposition, HeaderNames.WWWAuthenticate)
+                .WithExposedHeaders(HeaderNames.ContentLanguage, HeaderNames.Location, HeaderNames.RetryAfter, HeaderNames.ContentDisposition, HeaderNames.WWWAuthenticate, "RateLimit", "RateLimit-Policy")
                 .SetPreflightMaxAge(TimeSpan.FromHours(1)));
         }
     }

@@ -7,7 +7,7 @@ using Serilog;
 namespace CaptionService.Api.Captions;
 
 /// <summary>Photos and options in, ranked captions out: what <c>POST /captions</c> and every other protocol come down to.</summary>
-internal sealed class CaptionCall(CaptionQueue queue, ModelRegistry models, IDiagnosticContext log)
+internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRegistry models, IDiagnosticContext log)
 {
     /// <summary>Captions photos, and says in the answer's headers and in the log how long it took.</summary>
     /// <param name="http">The request that is answered.</param>
@@ -19,6 +19,7 @@ internal sealed class CaptionCall(CaptionQueue queue, ModelRegistry models, IDia
     public async Task<CaptionsResponse> Caption(HttpContext http, IReadOnlyList<UploadedPhoto> uploads, RequestedOptions options, RegisteredModel[] asked, CancellationToken aborted)
     {
         log.Set("Photos", uploads.Count);
+        limits.TakePhotos(http, uploads.Count);
         ModelHold[] holds = await models.Hold(asked, aborted);
         try
         {
@@ -27,7 +28,7 @@ internal sealed class CaptionCall(CaptionQueue queue, ModelRegistry models, IDia
                 throw rejection;
             }
             Photo[] photos = [.. uploads.Select(uploaded => uploaded.Photo).OfType<Photo>()];
-            IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted);
+            IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted, http.Caller());
 
             var timings = CaptionTimings.Of(answers);
             log.Set("QueueMs", timings.QueueMs);

@@ -33,6 +33,12 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyL
     /// <summary>When it was accepted, a <see cref="TimeProvider"/> timestamp.</summary>
     public long AcceptedAt { get; } = acceptedAt;
 
+    /// <summary>Who asked; empty where callers are not told apart.</summary>
+    public string Caller { get; init; } = "";
+
+    /// <summary>When it is this photo's turn: the smallest number comes first. Under the queue's lock.</summary>
+    internal long Turn { get; set; }
+
     /// <summary>Nobody waits for the answer any more: the caller left or the deadline passed.</summary>
     public bool IsGone => gone.IsCancellationRequested;
 
@@ -68,12 +74,15 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyL
 /// </summary>
 /// <remarks>
 /// Requests call Caption from any thread; one worker calls <see cref="NextBatch"/>.
+/// Callers take turns, photo by photo (start-time fair queueing): who sends many waits for their own, not others for them.
 /// What waits when the worker is free is its next batch, so batches grow with the load and an idle service adds no delay.
 /// </remarks>
 public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly List<CaptionEntry> _waiting = [];                                                   // under _gate, oldest first
+    private readonly Dictionary<string, long> _lastTurns = [];                                           // under _gate: of callers who wait
+    private long _turn;                                                                                  // under _gate: the one that was served last
     private TaskCompletionSource _arrival = new(TaskCreationOptions.RunContinuationsAsynchronously);     // under _gate; done when something came after the worker looked
 
     /// <summary>Photos waiting now.</summary>
@@ -88,13 +97,14 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
     /// <returns>One answer for each photo, in their order.</returns>
     /// <exception cref="ProblemException">The queue is full (at once), the deadline passed, or the batch failed.</exception>
     /// <exception cref="OperationCanceledException">The caller left.</exception>
-    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, IReadOnlyList<LoadedModel> models, CancellationToken aborted)
+    public async Task<IReadOnlyList<CaptionAnswer>> Caption(IReadOnlyList<Photo> photos, CaptionOptions search, IReadOnlyList<LoadedModel> models, CancellationToken aborted,
+        string caller = "")
     {
         using var deadline = new CancellationTokenSource(options.Deadline, time);
         using var gone = CancellationTokenSource.CreateLinkedTokenSource(aborted, deadline.Token);
         long now = time.GetTimestamp();
-        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, models, now, gone.Token))];
-        Accept(entries);
+        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, models, now, gone.Token) { Caller = caller })];
+        Accept(entries, caller);
         try
         {
             return await Task.WhenAll(entries.Select(entry => entry.Answered)).WaitAsync(gone.Token);
@@ -105,7 +115,7 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
         }
     }
 
-    /// <summary>Waits until something is to be done and takes it: at most <see cref="CaptioningOptions.MaxBatchSize"/> photos, oldest first, none that is gone.</summary>
+    /// <summary>Waits until something is to be done and takes it: at most <see cref="CaptioningOptions.MaxBatchSize"/> photos, callers in turn, of each the oldest first, none that is gone.</summary>
     /// <exception cref="OperationCanceledException"><paramref name="stopping"/>.</exception>
     public async Task<CaptionEntry[]> NextBatch(CancellationToken stopping)
     {
@@ -123,9 +133,7 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
                     wait = options.MaxQueueDelay - time.GetElapsedTime(_waiting[0].AcceptedAt);
                     if (wait <= TimeSpan.Zero || _waiting.Count >= options.MaxBatchSize)
                     {
-                        CaptionEntry[] batch = [.. _waiting.Take(options.MaxBatchSize)];
-                        _waiting.RemoveRange(0, batch.Length);
-                        return batch;
+                        return Take();
                     }
                 }
                 if (_arrival.Task.IsCompleted)
@@ -145,7 +153,19 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
         }
     }
 
-    private void Accept(CaptionEntry[] entries)
+    private CaptionEntry[] Take()
+    {
+        CaptionEntry[] batch = [.. _waiting.OrderBy(entry => entry.Turn).Take(options.MaxBatchSize)];      // stable: the older of equal turns first
+        _waiting.RemoveAll(batch.Contains);
+        _turn = batch[^1].Turn;
+        foreach (string caller in _lastTurns.Where(last => last.Value <= _turn || _waiting.Count == 0).Select(last => last.Key).ToList())
+        {
+            _lastTurns.Remove(caller);
+        }
+        return batch;
+    }
+
+    private void Accept(CaptionEntry[] entries, string caller)
     {
         lock (_gate)
         {
@@ -161,6 +181,19 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
                     $"{_waiting.Count} photos are waiting, at most {options.QueueCapacity} may; this request brings {entries.Length}.",
                     TimeSpan.FromSeconds(Math.Max(1, retryAfter.TotalSeconds)));
             }
+            // One caller who fills the queue leaves a quarter of it to those who have nothing waiting.
+            int most = options.QueueCapacity - options.QueueCapacity / 4;
+            if (caller.Length > 0 && _waiting.Count + entries.Length > most && _waiting.Exists(entry => entry.Caller == caller && !entry.IsGone))
+            {
+                throw new ProblemException(ProblemTable.QueueFull, $"{_waiting.Count} photos are waiting, some of them yours; the last {options.QueueCapacity - most} places are for others.",
+                    TimeSpan.FromSeconds(Math.Max(1, time.GetElapsedTime(_waiting[0].AcceptedAt).TotalSeconds)));
+            }
+            long turn = Math.Max(_turn, _lastTurns.GetValueOrDefault(caller));
+            foreach (CaptionEntry entry in entries)
+            {
+                entry.Turn = ++turn;
+            }
+            _lastTurns[caller] = turn;
             _waiting.AddRange(entries);
             _arrival.TrySetResult();
         }

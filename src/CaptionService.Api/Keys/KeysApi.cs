@@ -41,6 +41,7 @@ public static class KeysApi
     public static void UseKeys(this WebApplication app)
     {
         app.UseAuthentication();
+        app.UseRateLimits();     // before who may not is refused: guessing keys is limited too
         app.UseAuthorization();
     }
 

@@ -20,8 +20,8 @@ public sealed class CaptionQueueTests
     private CaptionQueue Queue(TimeSpan delay = default) =>
         new(new CaptioningOptions { MaxBatchSize = 4, QueueCapacity = 16, MaxQueueDelay = delay, Deadline = TimeSpan.FromSeconds(10) }, _time);
 
-    private static Task<IReadOnlyList<CaptionAnswer>> Ask(CaptionQueue queue, int photos, CancellationToken? aborted = null) =>
-        queue.Caption([.. Enumerable.Repeat(Photo, photos)], Search, [], aborted ?? Cancellation);
+    private static Task<IReadOnlyList<CaptionAnswer>> Ask(CaptionQueue queue, int photos, CancellationToken? aborted = null, string caller = "") =>
+        queue.Caption([.. Enumerable.Repeat(Photo, photos)], Search, [], aborted ?? Cancellation, caller);
 
     private static void Reply(IEnumerable<CaptionEntry> batch)
     {
@@ -152,6 +152,59 @@ public sealed class CaptionQueueTests
         _ = Ask(queue, 1);
 
         Assert.Equal(4, (await next).Length);
+    }
+
+    [Fact]
+    public async Task Callers_take_turns_whoever_sends_more()
+    {
+        CaptionQueue queue = Queue();
+        _ = Ask(queue, 6, caller: "many");
+        Assert.Equal(4, (await queue.NextBatch(Cancellation)).Length);
+        _ = Ask(queue, 6, caller: "many");
+        _ = Ask(queue, 1, caller: "few");
+        _ = Ask(queue, 2, caller: "some");
+
+        string[] second = [.. (await queue.NextBatch(Cancellation)).Select(entry => entry.Caller)], third = [.. (await queue.NextBatch(Cancellation)).Select(entry => entry.Caller)];
+
+        Assert.Equal(["many", "few", "some", "many"], second);
+        Assert.Equal(["some", "many", "many", "many"], third);
+    }
+
+    [Fact]
+    public async Task Who_keeps_the_queue_full_makes_nobody_else_wait_longer_than_a_batch()
+    {
+        CaptionQueue queue = Queue();
+        var waits = new List<TimeSpan>();
+        for (int second = 0; second < 50; second++)
+        {
+            while (queue.Length <= 8)
+            {
+                _ = Ask(queue, 4, caller: "many");
+            }
+            long asked = _time.GetTimestamp();
+            Task<IReadOnlyList<CaptionAnswer>> one = Ask(queue, 1, caller: "one");
+            while (!one.IsCompleted)
+            {
+                CaptionEntry[] batch = await queue.NextBatch(Cancellation);
+                _time.Advance(TimeSpan.FromSeconds(1));       // what a batch takes
+                Reply(batch);
+                await Task.WhenAny(one, Task.Delay(batch.Any(entry => entry.Caller == "one") ? Timeout.Infinite : 0, Cancellation));
+            }
+            await one;
+            waits.Add(_time.GetElapsedTime(asked));
+        }
+        Assert.All(waits, wait => Assert.Equal(TimeSpan.FromSeconds(1), wait));
+    }
+
+    [Fact]
+    public async Task The_last_quarter_of_the_queue_is_for_callers_who_have_nothing_waiting()
+    {
+        CaptionQueue queue = Queue();
+        _ = Ask(queue, 12, caller: "many");
+        Assert.Equal(ProblemTable.QueueFull, (await Assert.ThrowsAsync<ProblemException>(() => Ask(queue, 1, caller: "many"))).Kind);
+        _ = Ask(queue, 3, caller: "other");
+        Assert.Equal(15, queue.Length);
+        Assert.Equal(ProblemTable.QueueFull, (await Assert.ThrowsAsync<ProblemException>(() => Ask(queue, 2, caller: "third"))).Kind);
     }
 
     [Fact]
