@@ -44,8 +44,8 @@ public sealed class RateLimits : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         RateLimitOptions most = options.Value;
-        _requests = Limits(("requests-per-address", most.RequestsPerAddress, Address), ("requests-per-key", most.RequestsPerKey, Key));
-        _photos = Limits(("photos-per-address", most.PhotosPerAddress, Address), ("photos-per-key", most.PhotosPerKey, Key));
+        _requests = Limits(("requests-per-address", most.RequestsPerAddress, Scopes.From), ("requests-per-key", most.RequestsPerKey, Key));
+        _photos = Limits(("photos-per-address", most.PhotosPerAddress, Scopes.From), ("photos-per-key", most.PhotosPerKey, Key));
         _allRequests = _requests.Length > 0 ? PartitionedRateLimiter.CreateChained([.. _requests.Select(limit => limit.Limiter)]) : null;
     }
 
@@ -83,6 +83,7 @@ public sealed class RateLimits : IDisposable
         Limit[] limits = [.. _requests, .. _photos];
         if (limits.Length > 0 && IsLimited(http))
         {
+            http.Items[typeof(RateLimits)] = true;      // a refusal loses its endpoint on the way out
             http.Response.OnStarting(() =>
             {
                 http.Response.Headers["RateLimit-Policy"] = string.Join(", ", limits.Select(limit => string.Create(CultureInfo.InvariantCulture, $"\"{limit.Name}\";q={limit.Most};w=60")));
@@ -106,11 +107,9 @@ public sealed class RateLimits : IDisposable
                 QueueLimit = 0,
             }))))];
 
-    private static bool IsLimited(HttpContext http) => http.GetEndpoint()?.Metadata.GetMetadata<NeededScope>() is not null;
+    private static bool IsLimited(HttpContext http) => http.Items.ContainsKey(typeof(RateLimits)) || http.GetEndpoint()?.Metadata.GetMetadata<NeededScope>() is not null;
 
-    private static string Address(HttpContext http) => http.Connection.RemoteIpAddress?.ToString() ?? "";
-
-    private static string Key(HttpContext http) => http.KeyId() ?? Address(http);
+    private static string Key(HttpContext http) => http.KeyId() ?? http.From();
 
     private sealed record Limit(string Name, int Most, PartitionedRateLimiter<HttpContext> Limiter);
 }

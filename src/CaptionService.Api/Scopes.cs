@@ -41,7 +41,11 @@ internal static class Scopes
 
     /// <summary>Who calls, to be told apart from others: the key, or else the address; empty for this machine.</summary>
     public static string Caller(this HttpContext http) => http.KeyId()
-        ?? (http.Connection.RemoteIpAddress is { } address && !IPAddress.IsLoopback(address) ? address.ToString() : "");
+        ?? (http.Connection.RemoteIpAddress is { } address && !IPAddress.IsLoopback(address) ? http.From() : "");
+
+    /// <summary>The address a request came from; IPv4 as such, also on a socket of IPv6.</summary>
+    public static string From(this HttpContext http) =>
+        http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : "";
 
     /// <summary>A scope by its name in small letters.</summary>
     public static Scope? Parse(string? name) => name switch { "caption" => Scope.Caption, "train" => Scope.Train, "admin" => Scope.Admin, _ => null };

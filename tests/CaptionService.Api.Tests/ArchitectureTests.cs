@@ -10,6 +10,7 @@ public sealed class ArchitectureTests
         (Doors.Root, ""),
         ("Migrations", ""),
         ("Storage", Doors.Root),
+        ("Audit", $"{Doors.Root} Storage"),
         ("Keys", $"{Doors.Root} Storage"),
         ("Trainer", "Storage"),
         ("Datasets", $"{Doors.Root} Storage Trainer"),

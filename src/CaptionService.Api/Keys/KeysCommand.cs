@@ -35,6 +35,7 @@ public static class KeysCommand
                     (ApiKey made, string text) = new NewKey(name, Option(args, "--scope"),
                         days is null ? null : int.TryParse(days, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : 0).Make(now);
                     db.ApiKeys.Add(made);
+                    db.AuditEntries.Add(Line("PostKey", made.Id, now));
                     await db.SaveChangesAsync();
                     await Console.Error.WriteLineAsync($"The key '{made.Name}' ({made.Scope.Name()}), id {made.Id}. It is not shown again:");
                     Console.WriteLine(text);
@@ -48,6 +49,8 @@ public static class KeysCommand
                     return 0;
                 case ["revoke", var id, ..]:
                     await KeysApi.Revoke(db, id, now, CancellationToken.None);
+                    db.AuditEntries.Add(Line("DeleteKey", id, now));
+                    await db.SaveChangesAsync();
                     return 0;
                 default:
                     await Console.Error.WriteLineAsync(Usage);
@@ -65,6 +68,8 @@ public static class KeysCommand
             return 1;
         }
     }
+
+    private static AuditEntry Line(string action, string key, DateTimeOffset now) => new() { Id = Ids.New(), At = now, Action = action, Target = $"/keys/{key}", Who = "command line" };
 
     // --name value or --name=value
     private static string? Option(string[] args, string name)

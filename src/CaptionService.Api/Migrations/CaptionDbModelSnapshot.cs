@@ -47,6 +47,35 @@ namespace CaptionService.Api.Migrations
                     b.ToTable("ApiKeys");
                 });
 
+            modelBuilder.Entity("CaptionService.Api.Storage.AuditEntry", b =>
+                {
+                    b.Property<string>("Id");
+
+                    b.Property<string>("Action")
+                        .IsRequired();
+
+                    b.Property<long>("At");
+
+                    b.Property<string>("From");
+
+                    b.Property<string>("KeyId");
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
+                    b.Property<string>("Target")
+                        .IsRequired();
+
+                    b.Property<string>("Who");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("At");
+
+                    b.ToTable("AuditEntries");
+                });
+
             modelBuilder.Entity("CaptionService.Api.Storage.Dataset", b =>
                 {
                     b.Property<string>("Id");

@@ -38,6 +38,9 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <summary>Keys of callers.</summary>
     public DbSet<ApiKey> ApiKeys => Set<ApiKey>();
 
+    /// <summary>What was changed, by whom.</summary>
+    public DbSet<AuditEntry> AuditEntries => Set<AuditEntry>();
+
     /// <inheritdoc />
     protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder) =>
         configurationBuilder.Properties<DateTimeOffset>().HaveConversion<UtcTicks>();
@@ -47,6 +50,7 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     {
         Own<Dataset>(modelBuilder, dataset => dataset.Property(d => d.Status).HasConversion(new SmallLetters<DatasetStatus>()));
         Own<ApiKey>(modelBuilder, key => key.Property(k => k.Scope).HasConversion(new SmallLetters<Scope>()));
+        Own<AuditEntry>(modelBuilder, entry => entry.HasIndex(e => e.At));
         Own<Evaluation>(modelBuilder, evaluation => evaluation.Property(e => e.State).HasConversion(new SmallLetters<EvaluationState>()));
         Own<TrainingJob>(modelBuilder, job =>
         {

@@ -108,6 +108,7 @@ public static class Tour
         Assert.StartsWith(key.Made.Prefix, key.Key, StringComparison.Ordinal);
         Assert.Equal(key.Made.Id, (await client.GetKeysAsync(cancellationToken: aborted)).Keys.Single().Id);
         await client.DeleteKeyAsync(key.Made.Id, aborted);
+        Assert.Equal("DeleteKey", (await client.GetAuditAsync(cancellationToken: aborted)).Entries.First().Action);
 
         // What is left goes.
         await client.DeleteModelAsync("tour", 2, aborted);

@@ -30,6 +30,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(CorsSettings))]
     [InlineData(typeof(AuthOptions))]
     [InlineData(typeof(CompatibleOptions))]
+    [InlineData(typeof(ForwardedSettings))]
     [InlineData(typeof(RateLimitOptions))]
     public void Every_setting_is_in_the_table_of_settings(params Type[] ofSection)
     {
