@@ -50,7 +50,7 @@ public sealed class CaptionModel : IDisposable
     /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
     /// <param name="modelFolder">A model bundle.</param>
     /// <param name="encoderPath">Encoder weights; null: the bundle's own or the product's.</param>
-    /// <param name="precision">null: the fastest here, by measurement. The decoder's products take the same number format:
+    /// <param name="precision">null: as <paramref name="encoders"/> choose. The decoder's products take the same number format:
     /// in float32 a step of one photo reads its weights from memory, in bfloat16 they stay in the cache (four times faster).</param>
     /// <param name="encoders">Encoders that other models may have loaded already; null: one of its own.</param>
     /// <exception cref="ModelBundleException">The bundle cannot be used, or was made for other encoder weights.</exception>
@@ -88,7 +88,7 @@ public sealed class CaptionModel : IDisposable
             if (decoder.SingleVector && !share.Value.HasFc7)
                 throw new ModelBundleException($"'{bundle.Card.Name}' works from fc7: supply torchvision's full VGG-16 weights as encoder.");
             if (bundle.AdapterPath is { } path)
-                adapted = encoders.TakeBlock(encoderPath, digest, path, device, share.Value.Precision);
+                adapted = encoders.TakeBlock(encoderPath, digest, path, device, share.Value);
             expectedCider = bundle.LoadExpectedCider(device);
             bundle.Decoder.to(device);
             return new CaptionModel(bundle, bundle.Decoder.Freeze(share.Value.Precision.Type), expectedCider, share, adapted, device);

@@ -1,5 +1,6 @@
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Torch;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
@@ -15,20 +16,33 @@ public sealed class Conv5 : IDisposable
     internal static readonly int[] Indices = [24, 26, 28];
 
     private readonly FusedConvolution? _fused;
-    private readonly Convolution[] _layers;
+    private readonly Int8Kernel? _int8;
+    private readonly IConvolution[] _layers;
+    private readonly double _scale;         // what a 1 of pool4 stands for, where the layers take bytes
     private readonly EncoderPrecision _precision;
     private readonly Device _device;
 
     // Its tensors belong to the caller's scope until Own.
-    internal Conv5(IReadOnlyDictionary<string, Tensor> weights, EncoderAdapter? adapter, Device device, EncoderPrecision precision)
+    internal Conv5(IReadOnlyDictionary<string, Tensor> weights, EncoderAdapter? adapter, Device device, EncoderPrecision precision, Int8Scales? scales, string? adapterSha256)
     {
         (_precision, _device) = (precision, device);
-        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
-        _layers = [.. Indices.Select(index =>
+        var block = precision.Int8 ? scales?.Block(adapterSha256) : null;
+        _int8 = block is null ? null : Int8Kernel.TryLoad(device);
+        _fused = _int8 is null && precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
+        _layers = new IConvolution[Indices.Length];
+        double input = _scale = scales?.Pool4 ?? 1;
+        for (int i = 0; i < Indices.Length; i++)
         {
-            var (weight, bias) = Weights(weights, index);
-            return new Convolution(adapter is null ? weight : weight.to(ScalarType.Float32).plus(adapter.Change(index)), bias, Vgg16.Side, _fused, precision, device);
-        })];
+            var (weight, bias) = Weights(weights, Indices[i]);
+            if (adapter is not null)
+                weight = weight.to(ScalarType.Float32).plus(adapter.Change(Indices[i]));
+            if (_int8 is null)
+                _layers[i] = new Convolution(weight, bias, Vgg16.Side, _fused, precision, device);
+            else if (i == Indices.Length - 1)
+                _layers[i] = Int8Convolution.ToFloats(_int8, weight, bias, input, Vgg16.Side, precision.Type);
+            else
+                _layers[i] = Int8Convolution.ToBytes(_int8, weight, bias, input, input = block![Int8Scales.BlockLayers[i]], Vgg16.Side);
+        }
     }
 
     /// <summary>Reads the block's weights from an encoder's file.</summary>
@@ -36,13 +50,15 @@ public sealed class Conv5 : IDisposable
     /// <param name="adapter">What changes them; null: nothing.</param>
     /// <param name="device">Where to run.</param>
     /// <param name="precision">Number format and layout.</param>
+    /// <param name="scales">The encoder's, for int8; null: the block runs in floats.</param>
+    /// <param name="adapterSha256">SHA-256 of the adapter's file, by which its scales are found.</param>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A tensor is missing or has another shape.</exception>
-    public static Conv5 Load(string path, EncoderAdapter? adapter, Device device, EncoderPrecision precision)
+    public static Conv5 Load(string path, EncoderAdapter? adapter, Device device, EncoderPrecision precision, Int8Scales? scales = null, string? adapterSha256 = null)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var block = new Conv5(Safetensors.Load(path), adapter, device, precision);
+        var block = new Conv5(Safetensors.Load(path), adapter, device, precision, scales, adapterSha256);
         block.Own();
         return block;
     }
@@ -56,16 +72,30 @@ public sealed class Conv5 : IDisposable
     /// <summary>pool4 to regions.</summary>
     /// <param name="pool4">(N, 196, 512), any float type, on any device.</param>
     /// <returns>(N, 196, 512) in the precision's type, on the block's device; the caller's to dispose.</returns>
-    public Tensor Forward(Tensor pool4)
+    public Tensor Forward(Tensor pool4) => Forward(pool4, null);
+
+    /// <param name="pool4">As above.</param>
+    /// <param name="seen">Called with what each layer gives.</param>
+    internal Tensor Forward(Tensor pool4, Action<Tensor>? seen)
     {
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
-        var x = Vgg16.Map(pool4.to(_device).to(_precision.Type));
+        var x = Vgg16.Map(_int8 is null ? pool4.to(_device).to(_precision.Type) : ToBytes(pool4));
         if (!_precision.ChannelsLast)
             x = x.contiguous();
         foreach (var layer in _layers)
+        {
             x = layer.Apply(x);
+            seen?.Invoke(x);
+        }
         return Vgg16.ByRegion(x).MoveToOuterDisposeScope();
+    }
+
+    // From an int8 trunk they are whole numbers, except for the rounding of a float.
+    private Tensor ToBytes(Tensor pool4)
+    {
+        using Scalar most = 255;
+        return pool4.to(ScalarType.Float32).times(1 / _scale).round_().clamp_max_(most).to(ScalarType.Byte);
     }
 
     /// <inheritdoc/>
@@ -74,5 +104,6 @@ public sealed class Conv5 : IDisposable
         foreach (var layer in _layers)
             layer.Dispose();
         _fused?.Dispose();
+        _int8?.Dispose();
     }
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Encoders;
 
 /// <summary>One 3×3 convolution with its ReLU, its weights laid out for the number format and the machine.</summary>
-internal sealed class Convolution : IDisposable
+internal sealed class Convolution : IConvolution
 {
     /// <summary>
     /// Numbers of photos that packed weights are laid out for. oneDNN chooses the layout by the number; weights in another one

@@ -1,5 +1,3 @@
-using System.IO.Compression;
-using System.Text;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,16 +7,9 @@ namespace CaptionService.Captioning.Encoders;
 /// oneDNN's 3×3 convolution with bias and ReLU in one kernel, on weights brought into its own blocked layout once: the same
 /// results as <c>conv2d</c> and <c>relu</c>, without reordering 15 million weights on every call.
 /// </summary>
-/// <remarks>
-/// TorchSharp does not bind these operators (namespace <c>mkldnn</c>, which PyTorch's own compiler uses), but a TorchScript
-/// archive can name them. The archive is the constant below; nothing from outside is ever compiled.
-/// </remarks>
 internal sealed class FusedConvolution : IDisposable
 {
-    private const string Code = """
-        class M(Module):
-          __parameters__ = []
-          __buffers__ = []
+    private const string Methods = """
           def pack(self: __torch__.M, w: Tensor, n: int, side: int) -> Tensor:
             return ops.mkldnn._reorder_convolution_weight(w, [1, 1], [1, 1], [1, 1], 1, [n, torch.size(w, 1), side, side])
           def layout(self: __torch__.M, w: Tensor) -> Tensor:
@@ -44,7 +35,7 @@ internal sealed class FusedConvolution : IDisposable
         FusedConvolution? fused = null;
         try
         {
-            fused = new FusedConvolution(jit.load(Archive()));
+            fused = new FusedConvolution(ScriptArchive.Load(Methods));
             using var scope = NewDisposeScope();
             using var w = fused.Pack(zeros(8, 8, 3, 3, type), 1, 4);
             fused.Apply(zeros(1, 8, 4, 4, type), w, zeros(8, type));
@@ -72,24 +63,4 @@ internal sealed class FusedConvolution : IDisposable
     public Tensor Apply(Tensor x, Tensor packed, Tensor bias) => (Tensor)_module.invoke("conv", x, packed, bias);
 
     public void Dispose() => _module.Dispose();
-
-    /// <summary>A TorchScript archive (a zip of stored entries) of one module without attributes.</summary>
-    private static byte[] Archive()
-    {
-        using var bytes = new MemoryStream();
-        using (var zip = new ZipArchive(bytes, ZipArchiveMode.Create, leaveOpen: true))
-        {
-            Add("m/data.pkl", "\u0080\u0002c__torch__\nM\nq\u0000)\u0081}b.");     // pickle: a __torch__.M with an empty state
-            Add("m/code/__torch__.py", Code);
-            Add("m/constants.pkl", "\u0080\u0002).");                             // pickle: an empty tuple
-            Add("m/version", "3\n");
-
-            void Add(string name, string latin1)
-            {
-                using var entry = zip.CreateEntry(name, CompressionLevel.NoCompression).Open();
-                entry.Write(Encoding.Latin1.GetBytes(latin1));
-            }
-        }
-        return bytes.ToArray();
-    }
 }

@@ -5,7 +5,8 @@ namespace CaptionService.Captioning.Encoders;
 
 /// <summary>The encoders in memory, one for each set of weights, and one last block for each change of it: models with the same share
 /// them.</summary>
-public sealed class SharedEncoders
+/// <param name="precision">How they run where nothing else is asked for (<see cref="EncoderPrecision.Of"/>).</param>
+public sealed class SharedEncoders(string precision = EncoderPrecision.Auto)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ((long, DateTime) Version, string Sha256)> _hashed = [];         // under _gate
@@ -31,18 +32,21 @@ public sealed class SharedEncoders
     /// <summary>Takes a share of an encoder; dispose it to give it back. The last one frees the weights.</summary>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A tensor is missing or has another shape.</exception>
-    internal Share<Vgg16> Take(string path, string sha256, Device device, EncoderPrecision? precision) =>
-        _encoders.Take((sha256, precision), () => Vgg16.Load(path, device, precision));
+    internal Share<Vgg16> Take(string path, string sha256, Device device, EncoderPrecision? own) =>
+        _encoders.Take((sha256, own), () => own is null ? Vgg16.Load(path, sha256, device, precision) : Vgg16.Load(path, device, own));
 
     /// <summary>Takes a share of an encoder's last block as an adapter changes it.</summary>
     /// <exception cref="SafetensorsException">The adapter's file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A name or shape in it does not fit.</exception>
-    internal Share<Conv5> TakeBlock(string path, string sha256, string adapterPath, Device device, EncoderPrecision precision) =>
-        _blocks.Take((sha256, Sha256.OfFile(adapterPath), precision), () =>
+    internal Share<Conv5> TakeBlock(string path, string sha256, string adapterPath, Device device, Vgg16 encoder)
+    {
+        string adapterSha256 = Sha256.OfFile(adapterPath);
+        return _blocks.Take((sha256, adapterSha256, encoder.Precision), () =>
         {
             using var adapter = EncoderAdapter.Load(adapterPath);
-            return Conv5.Load(path, adapter, device, precision);
+            return Conv5.Load(path, adapter, device, encoder.Precision, encoder.Scales, adapterSha256);
         });
+    }
 
     /// <summary>What is loaded under each key, and how many use it.</summary>
     private sealed class Pool<TKey, T> where TKey : notnull where T : IDisposable

@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Files;
+using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
@@ -27,14 +28,22 @@ public sealed class Vgg16 : IDisposable
     /// <summary>torchvision's layer table up to pool4: output channels of each 3×3 convolution; 0 = 2×2 max pooling.</summary>
     private static readonly int[] s_trunk = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0];
 
-    private readonly List<Convolution?> _layers = [];
+    private readonly List<IConvolution?> _layers = [];      // null: pooling
     private readonly FusedConvolution? _fused;
+    private readonly Int8Kernel? _int8;
     private readonly (Tensor Weight, Tensor Bias)? _fc6, _fc7;
-    private readonly Tensor _mean, _scale;
+    private readonly Tensor _mean, _deviation;      // of pixels, (3) float32
+    private readonly Tensor _margin;                // (16) uint8: the mean's colour
     private readonly Device _device;
 
     /// <summary>Number format and layout the convolutions run in.</summary>
     public EncoderPrecision Precision { get; }
+
+    /// <summary>The scales of int8; null: it runs in floats.</summary>
+    public Int8Scales? Scales { get; }
+
+    /// <summary>Why it does not run in int8 though that would be faster here; null: it does, or would not be.</summary>
+    public string? WhyNotInt8 { get; private init; }
 
     /// <summary>The last block as these weights have it.</summary>
     public Conv5 Conv5 { get; }
@@ -43,12 +52,19 @@ public sealed class Vgg16 : IDisposable
     public bool HasFc7 => _fc7 is not null;
 
     // Its tensors belong to the caller's scope until all are there: a refused file leaves none behind.
-    private Vgg16(IReadOnlyDictionary<string, Tensor> weights, Device device, EncoderPrecision precision)
+    private Vgg16(IReadOnlyDictionary<string, Tensor> weights, Device device, EncoderPrecision precision, Int8Scales? scales)
     {
-        _device = device;
-        Precision = precision;
-        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
+        (_device, Precision, Scales) = (device, precision, scales);
+        // ImageNet's figures, as torchvision, for pixels of 0 to 255.
+        _mean = tensor(new float[] { 255 * 0.485f, 255 * 0.456f, 255 * 0.406f }).to(device);
+        _deviation = tensor(new float[] { 255 * 0.229f, 255 * 0.224f, 255 * 0.225f }).to(device);
+        _margin = cat([_mean.cpu().round(), zeros(Int8Convolution.PixelChannels - 3)]).to(ScalarType.Byte);
+        if (scales is not null)
+            _int8 = Int8Kernel.TryLoad(device) ?? throw new ModelBundleException("This machine's libtorch has no int8 convolutions: int8 cannot be used here.");
+        else if (precision.ChannelsLast)
+            _fused = FusedConvolution.TryLoad(device, precision.Type);
         int index = 0, input = 3, side = Photo.Side;
+        double scale = 1;
         foreach (int output in s_trunk)
         {
             if (output == 0)
@@ -58,21 +74,24 @@ public sealed class Vgg16 : IDisposable
                 side /= 2;
                 continue;
             }
-            var weight = Take(weights, $"features.{index}.weight", output, input, 3, 3);
-            var bias = Take(weights, $"features.{index}.bias", output);
-            _layers.Add(new Convolution(weight, bias, side, _fused, precision, device));
+            string name = $"features.{index}";
+            var weight = Take(weights, $"{name}.weight", output, input, 3, 3);
+            var bias = Take(weights, $"{name}.bias", output);
+            if (_int8 is null)
+                _layers.Add(new Convolution(weight, bias, side, _fused, precision, device));
+            else if (index == 0)
+                _layers.Add(Int8Convolution.OfPixels(_int8, weight, bias, _mean, _deviation, scale = scales!.Layers[name], side));
+            else
+                _layers.Add(Int8Convolution.ToBytes(_int8, weight, bias, scale, scale = scales!.Layers[name], side));
             index += 2;             // Conv2d, ReLU
             input = output;
         }
-        Conv5 = new Conv5(weights, null, device, precision);
+        Conv5 = new Conv5(weights, null, device, precision, scales, null);
         if (weights.ContainsKey("classifier.3.weight"))
         {
             _fc6 = Dense(weights, "classifier.0", Fc7Size, 512 * 7 * 7);
             _fc7 = Dense(weights, "classifier.3", Fc7Size, Fc7Size);
         }
-        // (x/255 - mean) / deviation = x * scale - shift, on bytes; ImageNet's figures, as torchvision.
-        _scale = tensor(new float[] { 1 / (255 * 0.229f), 1 / (255 * 0.224f), 1 / (255 * 0.225f) }).to(device).view(1, 1, 1, 3);
-        _mean = tensor(new float[] { 0.485f / 0.229f, 0.456f / 0.224f, 0.406f / 0.225f }).to(device).view(1, 1, 1, 3);
         foreach (var tensor in Tensors())
             tensor.DetachFromDisposeScope();
         foreach (var layer in _layers)
@@ -85,12 +104,38 @@ public sealed class Vgg16 : IDisposable
     /// <param name="device">Where to run.</param>
     /// <param name="precision">null: <see cref="EncoderPrecision.Fastest"/> on this machine.</param>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
-    /// <exception cref="ModelBundleException">A tensor is missing or has another shape.</exception>
+    /// <exception cref="ModelBundleException">A tensor is missing or has another shape; int8 lacks its scales or a machine that can.</exception>
     public static Vgg16 Load(string path, Device device, EncoderPrecision? precision = null)
     {
+        precision ??= EncoderPrecision.Fastest(device);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return new Vgg16(Safetensors.Load(path), device, precision ?? EncoderPrecision.Fastest(device));
+        return new Vgg16(Safetensors.Load(path), device, precision, precision.Int8 ? Int8Scales.Load(path, Sha256.OfFile(path)) : null);
+    }
+
+    /// <summary>Reads the weights, for a precision that was chosen by name.</summary>
+    /// <param name="path">File with torchvision's names.</param>
+    /// <param name="sha256">Its SHA-256.</param>
+    /// <param name="device">Where to run.</param>
+    /// <param name="choice">As <see cref="EncoderPrecision.Of"/>; <see cref="EncoderPrecision.Auto"/> does without int8 where there are no scales for it.</param>
+    /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
+    /// <exception cref="ModelBundleException">A tensor is missing or has another shape; a forced int8 lacks its scales or a machine that can.</exception>
+    internal static Vgg16 Load(string path, string sha256, Device device, string choice)
+    {
+        var precision = EncoderPrecision.Of(choice, device);
+        Int8Scales? scales = null;
+        string? why = null;
+        try
+        {
+            scales = precision.Int8 ? Int8Scales.Load(path, sha256) : null;
+        }
+        catch (ModelBundleException e) when (choice == EncoderPrecision.Auto)
+        {
+            (precision, why) = (EncoderPrecision.Fastest(device), e.Message);
+        }
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        return new Vgg16(Safetensors.Load(path), device, precision, scales) { WhyNotInt8 = why };
     }
 
     /// <summary>Photos as the encoder takes them.</summary>
@@ -115,21 +160,41 @@ public sealed class Vgg16 : IDisposable
 
     /// <summary>Photos to what <see cref="Encoders.Conv5"/> works from.</summary>
     /// <param name="pixels">(N, 224, 224, 3) uint8 RGB, on any device.</param>
-    /// <returns>(N, 196, 512) in the precision's type, on the encoder's device; the caller's to dispose.</returns>
-    public Tensor Pool4(Tensor pixels)
+    /// <returns>(N, 196, 512) in the precision's type, or float32 from int8, on the encoder's device; the caller's to dispose.</returns>
+    public Tensor Pool4(Tensor pixels) => Pool4(pixels, null);
+
+    /// <param name="pixels">As above.</param>
+    /// <param name="seen">Called with what each convolution gives.</param>
+    internal Tensor Pool4(Tensor pixels, Action<Tensor>? seen)
     {
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
-        var normal = pixels.to(_device).to(ScalarType.Float32).mul_(_scale).sub_(_mean);
-        // NHWC bytes are already channels_last: the permuted view needs no copy.
-        var x = Precision.ChannelsLast ? normal.to(Precision.Type).permute(0, 3, 1, 2) : Precision.Lay(normal.permute(0, 3, 1, 2));
+        var x = _int8 is null ? Normal(pixels) : Framed(pixels);
         foreach (var layer in _layers)
         {
-            var y = layer?.Apply(x) ?? nn.functional.max_pool2d(x, 2, 2);
+            var y = layer?.Apply(x) ?? (_int8 is null ? nn.functional.max_pool2d(x, 2, 2) : Int8Convolution.MaxPool(x));
+            if (layer is not null)
+                seen?.Invoke(y);
             x.Dispose();            // large: not at the end of the scope
             x = y;
         }
-        return ByRegion(x).MoveToOuterDisposeScope();
+        return ByRegion(_int8 is null ? x : x.to(ScalarType.Float32).times(Scales!.Pool4)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>(N, 224, 224, 3) uint8 → (N, 3, 224, 224), as the network was trained.</summary>
+    private Tensor Normal(Tensor pixels)
+    {
+        var normal = pixels.to(_device).to(ScalarType.Float32).sub_(_mean).div_(_deviation);
+        // NHWC bytes are already channels_last: the permuted view needs no copy.
+        return Precision.ChannelsLast ? normal.to(Precision.Type).permute(0, 3, 1, 2) : Precision.Lay(normal.permute(0, 3, 1, 2));
+    }
+
+    /// <summary>(N, 224, 224, 3) uint8 → (N, 16, 226, 226) uint8: with a margin, which is no 0 for bytes.</summary>
+    private Tensor Framed(Tensor pixels)
+    {
+        var framed = _margin.expand(pixels.shape[0], Photo.Side + 2, Photo.Side + 2, Int8Convolution.PixelChannels).contiguous();
+        framed.narrow(1, 1, Photo.Side).narrow(2, 1, Photo.Side).narrow(3, 0, 3).copy_(pixels);
+        return framed.permute(0, 3, 1, 2);
     }
 
     /// <summary>(N, C, 14, 14) → (N, 196, C); a view where the map is channels_last.</summary>
@@ -163,10 +228,11 @@ public sealed class Vgg16 : IDisposable
             layer?.Dispose();
         Conv5.Dispose();
         _fused?.Dispose();
+        _int8?.Dispose();
     }
 
     private IEnumerable<Tensor> Tensors() =>
-        [_mean, _scale, .. new[] { _fc6, _fc7 }.OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
+        [_mean, _deviation, _margin, .. new[] { _fc6, _fc7 }.OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
 
     private (Tensor, Tensor) Dense(IReadOnlyDictionary<string, Tensor> weights, string name, int output, int input) =>
         (Take(weights, name + ".weight", output, input).to(_device).to(ScalarType.Float32),
