@@ -8,7 +8,7 @@ using CaptionService.Trainer.Job;
 
 namespace CaptionService.Trainer;
 
-/// <summary>The trainer: <c>train</c>, <c>evaluate</c>, <c>calibrate</c> and <c>inspect</c>; <see cref="Verbs"/> says how each is called.</summary>
+/// <summary>The trainer: <c>train</c>, <c>evaluate</c>, <c>calibrate</c>, <c>quantize</c> and <c>inspect</c>; <see cref="Verbs"/> says how each is called.</summary>
 public static class Program
 {
     /// <summary>Runs a verb; see <see cref="TrainerExit"/> for what comes back.</summary>

@@ -7,6 +7,7 @@ using CaptionService.Trainer.Calibrate;
 using CaptionService.Trainer.Evaluate;
 using CaptionService.Trainer.Inspect;
 using CaptionService.Trainer.Job;
+using CaptionService.Trainer.Quantize;
 using CaptionService.Trainer.Train;
 
 namespace CaptionService.Trainer;
@@ -24,7 +25,7 @@ internal static class Verbs
     /// <exception cref="ValidationException">The command line is wrong; the message says what, and how it should be.</exception>
     public static int Run(string[] args, Progress progress, CancellationTokenSource stop)
     {
-        var root = new RootCommand("Trains and evaluates caption models.") { Train(progress, stop), Evaluate(progress, stop), Calibrate(progress, stop), Inspect(progress, stop) };
+        var root = new RootCommand("Trains and evaluates caption models.") { Train(progress, stop), Evaluate(progress, stop), Calibrate(progress, stop), Quantize(progress, stop), Inspect(progress, stop) };
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
@@ -63,14 +64,15 @@ internal static class Verbs
         });
         var count = Number<int>("--count", "Captions of each photo; also says how they differ.", 1, CaptionOptions.MaxBeamWidth);
         var diversity = Number("--diversity", "Penalty for words that other captions of the photo use, which are searched in as many groups.", 0.0, CaptionOptions.MaxDiversity);
+        var int8 = new Option<bool>("--int8") { Description = "With the encoder in int8 instead of the fastest float." };
         var output = new Option<string>("--output") { Description = "File for the scores, and each photo's caption with its CIDEr." };
         var command = new Command("evaluate", "Scores a model bundle on a split of the data set that the job file names.")
         {
-            model, job, split, beam, normalization, noRepeat, ranking, count, diversity, output, s_attached,
+            model, job, split, beam, normalization, noRepeat, ranking, count, diversity, int8, output, s_attached,
         };
         command.SetAction(line => Evaluation.Run(line.GetRequiredValue(model), line.GetRequiredValue(job), new Evaluation.Options(
             line.GetRequiredValue(split), line.GetValue(beam), line.GetValue(normalization), line.GetValue(noRepeat),
-            line.GetRequiredValue(ranking), line.GetValue(count) ?? 1, line.GetValue(diversity) ?? 0, line.GetValue(output)), progress, Stop(line, stop)));
+            line.GetRequiredValue(ranking), line.GetValue(count) ?? 1, line.GetValue(diversity) ?? 0, line.GetValue(int8), line.GetValue(output)), progress, Stop(line, stop)));
         return command;
     }
 
@@ -86,6 +88,21 @@ internal static class Verbs
         };
         command.SetAction(line => Calibrator.Run(line.GetRequiredValue(model), line.GetRequiredValue(job),
             line.GetValue(output) ?? line.GetRequiredValue(model), line.GetValue(svg), line.GetValue(int8), progress, stop.Token));
+        return command;
+    }
+
+    private static Command Quantize(Progress progress, CancellationTokenSource stop)
+    {
+        Argument<string> model = Model(), job = Job();
+        var photos = Number<int>("--photos", $"Training photos that are looked at, {Quantization.DefaultPhotos} by default.", 1, 100_000);
+        var percentile = Number("--percentile", "Share of the activations that is not cut off, 1 by default.", 0.5, 1.0);
+        var leastSquares = new Option<bool>("--least-squares") { Description = "Cut off where it costs the least squared error, instead." };
+        var command = new Command("quantize", "Finds on photos of the training split what the model's encoder needs to run in int8, and writes it beside the encoder.")
+        {
+            model, job, photos, percentile, leastSquares,
+        };
+        command.SetAction(line => Quantization.Run(line.GetRequiredValue(model), line.GetRequiredValue(job), line.GetValue(photos) ?? Quantization.DefaultPhotos,
+            line.GetValue(leastSquares) ? null : line.GetValue(percentile) ?? 1, progress, stop.Token));
         return command;
     }
 

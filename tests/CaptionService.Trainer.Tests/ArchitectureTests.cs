@@ -13,6 +13,7 @@ public sealed class ArchitectureTests
         ("Inspect", "Job Optimize Features"),
         ("Evaluate", "Job Features"),
         ("Calibrate", "Job Optimize Features"),
+        ("Quantize", "Job Features"),
         ("Train", "Job Optimize Features Evaluate Calibrate"),
-        (Doors.Root, "Job Inspect Evaluate Calibrate Train"));
+        (Doors.Root, "Job Inspect Evaluate Calibrate Quantize Train"));
 }

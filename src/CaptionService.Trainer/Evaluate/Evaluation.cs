@@ -27,8 +27,9 @@ internal static class Evaluation
     /// <param name="Ranking"><see cref="Evaluation.Consensus"/> or <see cref="Likelihood"/>.</param>
     /// <param name="Count">Captions of each photo.</param>
     /// <param name="Diversity">How different they shall be.</param>
+    /// <param name="Int8">Whether the encoder runs in int8.</param>
     /// <param name="Output">File for the scores; null: none.</param>
-    public sealed record Options(string Split, int? Beam, double? LengthNormalization, int? NoRepeat, string Ranking, int Count, double Diversity, string? Output);
+    public sealed record Options(string Split, int? Beam, double? LengthNormalization, int? NoRepeat, string Ranking, int Count, double Diversity, bool Int8, string? Output);
 
     public static int Run(string modelFolder, string jobFile, Options options, Progress progress, CancellationToken stop)
     {
@@ -48,7 +49,7 @@ internal static class Evaluation
             NoRepeatNgram = options.NoRepeat ?? beams.NoRepeatNgram,
         };
         var search = new RankedSearch(beams, ByRisk: options.Ranking == Consensus).Diverse(options.Diversity);
-        using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), PhotoEncoding.Of(bundle), Augmentation.None, progress, stop);
+        using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), PhotoEncoding.Of(bundle) with { Int8 = options.Int8 }, Augmentation.None, progress, stop);
         bundle.Decoder.to(TorchRuntime.Device);
         using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
         using var expected = bundle.LoadExpectedCider(TorchRuntime.Device);

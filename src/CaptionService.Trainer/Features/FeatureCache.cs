@@ -117,6 +117,19 @@ public sealed class FeatureCache : FeatureSource
 
     private static byte[] Encode(PhotoEncoding.Encoder encoder, CaptionedPhoto[] photos, Augmentation augmentation)
     {
+        using var scope = NewDisposeScope();
+        var features = new List<Tensor>();
+        foreach (var batch in Decode(photos).Chunk(8))
+        {
+            features.Add(encoder.Encode(augmentation.Apply(Vgg16.Pixels(batch))).to(ScalarType.Float16).cpu());
+        }
+        return cat(features).contiguous().bytes.ToArray();
+    }
+
+    /// <summary>Reads photos.</summary>
+    /// <exception cref="DatasetException">One of them cannot be read.</exception>
+    internal static Photo[] Decode(CaptionedPhoto[] photos)
+    {
         var decoded = new Photo[photos.Length];
         var rejected = new string?[photos.Length];
         Parallel.For(0, photos.Length, i =>
@@ -132,13 +145,7 @@ public sealed class FeatureCache : FeatureSource
         });
         if (rejected.FirstOrDefault(r => r is not null) is { } first)
             throw new DatasetException(first);
-        using var scope = NewDisposeScope();
-        var features = new List<Tensor>();
-        foreach (var batch in decoded.Chunk(8))
-        {
-            features.Add(encoder.Encode(augmentation.Apply(Vgg16.Pixels(batch))).to(ScalarType.Float16).cpu());
-        }
-        return cat(features).contiguous().bytes.ToArray();
+        return decoded;
     }
 
     private static byte[] FromPool4(PhotoEncoding.Encoder encoder, FeatureCache pool4, int[] rows)

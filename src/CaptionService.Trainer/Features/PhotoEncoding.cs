@@ -10,13 +10,15 @@ namespace CaptionService.Trainer.Features;
 /// <param name="EncoderPath">Weights of the encoder.</param>
 /// <param name="AdapterPath">What changes its last block (<see cref="EncoderAdapter"/>); null: nothing.</param>
 /// <param name="Pool4">Only as far as pool4: the last block is about to change.</param>
-public sealed record PhotoEncoding(string EncoderPath, string? AdapterPath = null, bool Pool4 = false)
+/// <param name="Int8">With the encoder in int8 instead of the fastest float, between whose features no run tells a difference.</param>
+public sealed record PhotoEncoding(string EncoderPath, string? AdapterPath = null, bool Pool4 = false, bool Int8 = false)
 {
     /// <summary>What a model's photos are encoded with.</summary>
     public static PhotoEncoding Of(ModelBundle? model) => new(model?.EncoderPath ?? DefaultModels.EncoderPath, model?.AdapterPath);
 
     /// <summary>Digest of the weights: encodings that give the same features have the same.</summary>
-    public string Digest => Sha256.OfFile(EncoderPath) + (Pool4 ? " pool4" : AdapterPath is null ? "" : " " + Sha256.OfFile(AdapterPath));
+    public string Digest => Sha256.OfFile(EncoderPath) + (Pool4 ? " pool4" : AdapterPath is null ? "" : " " + Sha256.OfFile(AdapterPath))
+        + (Int8 ? $" int8 {Sha256.OfFile(Int8Scales.PathBeside(EncoderPath))}" : "");
 
     /// <summary>Loads the weights.</summary>
     public Encoder Open() => new(this);
@@ -31,11 +33,11 @@ public sealed record PhotoEncoding(string EncoderPath, string? AdapterPath = nul
         internal Encoder(PhotoEncoding encoding)
         {
             _pool4 = encoding.Pool4;
-            _vgg16 = Vgg16.Load(encoding.EncoderPath, TorchRuntime.Device);
+            _vgg16 = Vgg16.Load(encoding.EncoderPath, TorchRuntime.Device, encoding.Int8 ? EncoderPrecision.InBytes(TorchRuntime.Device) : null);
             if (_pool4 || encoding.AdapterPath is null)
                 return;
             using var adapter = EncoderAdapter.Load(encoding.AdapterPath);
-            _adapted = Conv5.Load(encoding.EncoderPath, adapter, TorchRuntime.Device, _vgg16.Precision);
+            _adapted = Conv5.Load(encoding.EncoderPath, adapter, TorchRuntime.Device, _vgg16.Precision, _vgg16.Scales, Sha256.OfFile(encoding.AdapterPath));
         }
 
         /// <summary>(N, 224, 224, 3) uint8 → (N, 196, 512); the caller's to dispose.</summary>
