@@ -35,7 +35,7 @@ builder.Services.AddCompatible();
 builder.Services.AddTrainingJobs();
 builder.Services.AddDatasets();
 builder.Services.AddOpenApiDocument();
-builder.Services.AddTelemetry();
+builder.AddTelemetry();
 
 WebApplication app = builder.Build();
 app.UseSecurityHeaders();

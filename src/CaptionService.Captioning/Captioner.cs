@@ -41,8 +41,13 @@ public static class Captioner
             if (rows.TryAdd(job.Photo, photos.Count))
                 photos.Add(job.Photo);
         }
-        var pool4 = encoder.Pool4(Vgg16.Pixels(photos));                                    // (N, 196, 512)
-        var encode = Elapsed(start);
+        Tensor pool4;                                                                       // (N, 196, 512)
+        TimeSpan encode;
+        using (CaptionTrace.Source.StartActivity(CaptionTrace.Encode))
+        {
+            pool4 = encoder.Pool4(Vgg16.Pixels(photos));
+            encode = Elapsed(start);
+        }
 
         var decode = TimeSpan.Zero;
         var results = new IReadOnlyList<Caption>[jobs.Count];
@@ -51,11 +56,9 @@ public static class Captioner
         {
             start = Stopwatch.GetTimestamp();
             int[] own = [.. alike.Select(i => rows[jobs[i].Photo]).Distinct()];
-            using var input = Rows(pool4, own);
-            using var regions = alike.Key.Conv5.Forward(input);                                // (n, 196, 512)
-            using var features = alike.Key.SingleVector ? encoder.Fc7(regions) : regions.alias();      // or (n, 4096)
-            encode += Elapsed(start);
+            using var features = Features(alike.Key.Conv5, alike.Key.SingleVector, own);
 
+            using var searching = CaptionTrace.Source.StartActivity(CaptionTrace.Search);
             start = Stopwatch.GetTimestamp();
             foreach (var group in alike.GroupBy(i => (jobs[i].Model, jobs[i].Options)))
             {
@@ -68,6 +71,16 @@ public static class Captioner
             decode += Elapsed(start);
         }
         return new CaptionedBatch(results, photos.Count, encode, decode);
+
+        Tensor Features(Conv5 block, bool singleVector, int[] own)                          // (n, 196, 512) or (n, 4096)
+        {
+            using var encoding = CaptionTrace.Source.StartActivity(CaptionTrace.Encode);
+            using var input = Rows(pool4, own);
+            using var regions = block.Forward(input);                                       // (n, 196, 512)
+            var features = singleVector ? encoder.Fc7(regions) : regions.alias();
+            encode += Elapsed(start);
+            return features;
+        }
 
         TimeSpan Elapsed(long since)
         {

@@ -13,7 +13,7 @@ public sealed class CaptionMetrics
     private readonly Histogram<int> _batchSize;
     private readonly Histogram<double> _queueDuration;
     private readonly Histogram<double> _encodeDuration;
-    private readonly Histogram<double> _decodeDuration;
+    private readonly Histogram<double> _searchDuration;
 
     /// <summary>Creates the instruments.</summary>
     public CaptionMetrics(IMeterFactory meters, CaptionQueue queue)
@@ -27,7 +27,7 @@ public sealed class CaptionMetrics
             advice: new InstrumentAdvice<int> { HistogramBucketBoundaries = [1, 2, 4, 8, 16, 32, 64] });
         _queueDuration = meter.CreateHistogram("caption.queue.duration", "s", "Time of a photo in the queue.", advice: seconds);
         _encodeDuration = meter.CreateHistogram("caption.encode.duration", "s", "Time of a batch in the encoder.", advice: seconds);
-        _decodeDuration = meter.CreateHistogram("caption.decode.duration", "s", "Time of a batch in the decoders and the search.", advice: seconds);
+        _searchDuration = meter.CreateHistogram("caption.search.duration", "s", "Time of a batch in the decoders and the search.", advice: seconds);
     }
 
     internal void Queued(TimeSpan waited) => _queueDuration.Record(waited.TotalSeconds);
@@ -37,7 +37,7 @@ public sealed class CaptionMetrics
         _photos.Add(answered);
         _batchSize.Record(batch.Encoded);
         _encodeDuration.Record(batch.Encode.TotalSeconds);
-        _decodeDuration.Record(batch.Decode.TotalSeconds);
+        _searchDuration.Record(batch.Decode.TotalSeconds);
     }
 
     internal void Failed(int photos, ProblemKind kind) => _photos.Add(photos, new KeyValuePair<string, object?>("error.type", kind.Code));

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CaptionService.Api.Models;
 using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
@@ -38,6 +39,9 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyL
 
     /// <summary>When it is this photo's turn: the smallest number comes first. Under the queue's lock.</summary>
     internal long Turn { get; set; }
+
+    /// <summary>The span of the request that brought it.</summary>
+    public ActivityContext Request { get; } = Activity.Current?.Context ?? default;
 
     /// <summary>Nobody waits for the answer any more: the caller left or the deadline passed.</summary>
     public bool IsGone => gone.IsCancellationRequested;

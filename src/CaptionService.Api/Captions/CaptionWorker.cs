@@ -80,6 +80,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         try
         {
             long started = _time.GetTimestamp();
+            Activity.Current = null;        // a batch belongs to no trace but its own
             TorchRuntime.Configure();
             // Blocking is right here and below: the thread is the worker's own.
             ModelHold[] first = _models.Open(_options.ModelFolder, stopping).GetAwaiter().GetResult();
@@ -182,7 +183,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     private void Caption(Work[] part)
     {
         long started = _time.GetTimestamp();
-        CaptionedBatch captioned = _caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]);
+        CaptionedBatch captioned = Traced(part);
         if (captioned.Photos.Count != part.Length)
         {
             throw new UnreachableException($"{part.Length} photos went into the models, captions of {captioned.Photos.Count} came out.");
@@ -199,6 +200,24 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         }
         _metrics.Captioned(captioned, answers.Count);       // before its callers know
         answers.ForEach(ready => ready.Entry.Answer(ready.Answer));
+    }
+
+    // The span of a batch starts a trace, since a batch has many callers: it links theirs.
+    private CaptionedBatch Traced(Work[] part)
+    {
+        using Activity? span = !CaptionTrace.Source.HasListeners() ? null
+            : CaptionTrace.Source.StartActivity(CaptionTrace.Batch, ActivityKind.Internal, parentContext: default,
+                tags: [new("caption.batch.size", part.Select(work => work.Entry).Distinct().Count())],
+                links: part.Select(work => work.Entry.Request).Where(request => request != default).Distinct().Select(request => new ActivityLink(request)));
+        try
+        {
+            return _caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]);
+        }
+        catch (Exception failure)
+        {
+            span?.SetTag("error.type", failure.GetType().FullName).SetStatus(ActivityStatusCode.Error);
+            throw;
+        }
     }
 
     private readonly record struct Work(CaptionEntry Entry, LoadedModel Model);

@@ -201,7 +201,7 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
         {
             InstrumentPublished = (instrument, it) =>
             {
-                if (instrument.Meter.Name == CaptionMetrics.MeterName)
+                if (instrument.Meter.Name == CaptionMetrics.MeterName && instrument.Name.StartsWith("caption.", StringComparison.Ordinal))
                 {
                     it.EnableMeasurementEvents(instrument);
                 }
@@ -215,7 +215,7 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
         Assert.Equal(200, (await service.Send(3)).Status);
         listener.RecordObservableInstruments();
 
-        Assert.Equal(["caption.batch.size", "caption.decode.duration", "caption.encode.duration", "caption.photos", "caption.queue.duration", "caption.queue.length"], measured.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(["caption.batch.size", "caption.encode.duration", "caption.photos", "caption.queue.duration", "caption.queue.length", "caption.search.duration"], measured.Keys.Order(StringComparer.Ordinal));
         Assert.Equal(3, measured["caption.batch.size"]);
         Assert.Equal(3, measured["caption.photos"]);
     }

@@ -48,7 +48,7 @@ export default function operate(main) {
       [t('operate.p99')]: ms(quantile(latency, 0.99)),
       [t('operate.queued')]: ms(mean('caption_queue_duration_seconds')),
       [t('operate.encode')]: ms(mean('caption_encode_duration_seconds')),
-      [t('operate.decode')]: ms(mean('caption_decode_duration_seconds')),
+      [t('operate.decode')]: ms(mean('caption_search_duration_seconds')),
       [t('operate.batch')]: passes ? number(total(samples, 'caption_batch_size_sum') / passes, 1) : '–',
       [t('operate.memory')]: now.memory === null ? '–' : bytes(now.memory),
     };
