@@ -11,7 +11,7 @@ namespace CaptionService.Api.TrainingJobs;
 /// trainer ended. All there is to go on from is the folder and the database, so this server may die at any line.
 /// </summary>
 internal sealed partial class TrainingAttempt(string id, int number, string owner, IDbContextFactory<CaptionDb> databases, TrainingSignals signals, TrainingModels models,
-    TrainerRunner trainers, StorageOptions storage, TrainingSettings settings, TrainerOptions options, TimeProvider time, ILogger logger)
+    TrainingMetrics metrics, TrainerRunner trainers, StorageOptions storage, TrainingSettings settings, TrainerOptions options, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(5);
 
@@ -85,7 +85,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
     {
         var events = new EventFile(Path.Combine(_folder, "events.jsonl"));
         Log.Started(logger, id, number);
-        TrainerEnd end = await trainers.Run(new TrainerRun(["train", _folder], _log, options.StopGrace) { Look = Look, Changes = signals }, stopping);
+        TrainerEnd end = await metrics.Measure(() => trainers.Run(new TrainerRun(["train", _folder], _log, options.StopGrace) { Look = Look, Changes = signals }, stopping), time);
         // Its last events are stored before its end is, however long the database is away.
         (JobState? State, bool Stored) last;
         do

@@ -9,7 +9,7 @@ namespace CaptionService.Api.TrainingJobs;
 /// The queue of jobs: claims one and has an attempt made (<see cref="TrainingAttempt"/>). The queue is the database, so this
 /// server may die at any line.
 /// </summary>
-internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases, TrainingSignals signals, TrainingModels models, TrainerRunner trainers,
+internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases, TrainingSignals signals, TrainingModels models, TrainingMetrics metrics, TrainerRunner trainers,
     IOptions<StorageOptions> storage, IOptions<TrainingSettings> settings, IOptions<TrainerOptions> options, TimeProvider time, ILogger<TrainingController> logger) : ITrainerWork
 {
     private readonly string _owner = $"{Environment.MachineName}:{storage.Value.Jobs}";
@@ -28,7 +28,7 @@ internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases,
     {
         await LookAtDatasets(stopping);
         return await Claim(running, stopping) is var (id, number)
-            ? new QueuedRun(id, new TrainingAttempt(id, number, _owner, databases, signals, models, trainers, storage.Value, settings.Value, options.Value, time, logger).Run)
+            ? new QueuedRun(id, new TrainingAttempt(id, number, _owner, databases, signals, models, metrics, trainers, storage.Value, settings.Value, options.Value, time, logger).Run)
             : null;
     }
 

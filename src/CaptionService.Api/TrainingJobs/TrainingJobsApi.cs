@@ -15,6 +15,7 @@ public static class TrainingJobsApi
         services.AddOptions<TrainingSettings>().BindConfiguration(TrainingSettings.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<TrainingSignals>();
         services.AddSingleton<TrainingModels>();
+        services.AddSingleton<TrainingMetrics>();
         return services.AddSingleton<ITrainerWork, TrainingController>();
     }
 
