@@ -34,9 +34,7 @@ public static class OpenApi
             foreach (string xml in (string[])["CaptionService.Api.xml", "CaptionService.Captioning.xml"])
             {
                 if (Path.Combine(AppContext.BaseDirectory, xml) is var path && File.Exists(path))
-                {
                     swagger.IncludeXmlComments(path);
-                }
             }
             swagger.SupportNonNullableReferenceTypes();
             swagger.NonNullableReferenceTypesAsRequired();
@@ -86,9 +84,7 @@ public static class OpenApi
                 void Describe(string name, string text)
                 {
                     if (properties.TryGetValue(name, out IOpenApiSchema? property))
-                    {
                         property.Description = text;
-                    }
                 }
             }
         }
@@ -113,9 +109,7 @@ public static class OpenApi
             foreach ((string status, IOpenApiResponse response) in operation.Responses ?? [])
             {
                 if (!int.TryParse(status, out int code) || code < 400)
-                {
                     continue;
-                }
                 response.Description = ((HttpStatusCode)code).ToString();
                 if (code is 429 or 503 && response is OpenApiResponse concrete)
                 {

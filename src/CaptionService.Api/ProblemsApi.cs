@@ -70,9 +70,7 @@ public static partial class ProblemsApi
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         }
         else if (kind.Status == 401)
-        {
             context.Response.Headers.WWWAuthenticate = kind == ProblemTable.NoKey ? "Bearer realm=\"CaptionService\"" : "Bearer realm=\"CaptionService\", error=\"invalid_token\"";
-        }
         Endpoint? endpoint = context.GetEndpoint() ?? context.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
         if (endpoint?.Metadata.GetMetadata<ProblemShape>() is { } shape)
         {
@@ -88,9 +86,7 @@ public static partial class ProblemsApi
         {
             ProblemKind kind = ProblemTable.Of(exception);
             if (kind == ProblemTable.Internal)
-            {
                 Log.Unexpected(logger, exception);
-            }
             await Write(httpContext, kind, What(exception), (exception as ProblemException)?.RetryAfter);
             return true;
         }

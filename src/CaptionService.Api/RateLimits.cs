@@ -57,9 +57,7 @@ public sealed class RateLimits : IDisposable
         {
             using RateLimitLease lease = limit.Limiter.AttemptAcquire(http, Math.Min(photos, limit.Most));
             if (!lease.IsAcquired)
-            {
                 throw Refused(lease);
-            }
         }
     }
 

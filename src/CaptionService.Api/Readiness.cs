@@ -41,9 +41,7 @@ public sealed class Readiness
     internal void ThrowIfNotReady()
     {
         if (NotReady is { } kind)
-        {
             throw new ProblemException(kind, $"{kind.Title}.");
-        }
     }
 
     /// <summary>Takes no more requests and waits until those that were taken are answered.</summary>
@@ -60,9 +58,7 @@ public sealed class Readiness
     private void CompleteWhenDrained()
     {
         if (_notReady == ProblemTable.Draining && _accepted == 0)
-        {
             _drained.TrySetResult();
-        }
     }
 
     private sealed class Accepted(Readiness readiness) : IDisposable

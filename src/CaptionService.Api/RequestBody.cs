@@ -16,13 +16,9 @@ internal static partial class RequestBody
     public static void Limit(HttpRequest request, long bytes)
     {
         if (request.ContentLength > bytes)
-        {
             throw new ProblemException(ProblemTable.BodyTooLarge, $"The body has {request.ContentLength:N0} bytes, at most {bytes:N0} are read.");
-        }
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
             limit.MaxRequestBodySize = bytes;
-        }
     }
 
     /// <summary>Reads a small body whole.</summary>

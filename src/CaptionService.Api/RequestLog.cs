@@ -20,13 +20,9 @@ public static class RequestLog
                 .ReadFrom.Configuration(builder.Configuration)
                 .Enrich.FromLogContext();
             if (Console.IsOutputRedirected)
-            {
                 log.WriteTo.Console(new RenderedCompactJsonFormatter());
-            }
             else
-            {
                 log.WriteTo.Console(formatProvider: CultureInfo.InvariantCulture);
-            }
         }, preserveStaticLogger: true);
 
     /// <summary>Writes the line.</summary>

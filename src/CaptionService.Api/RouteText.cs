@@ -12,9 +12,7 @@ internal sealed record RouteText(Action<OpenApiOperation, OperationFilterContext
         public void Apply(OpenApiOperation operation, OperationFilterContext context)
         {
             foreach (RouteText text in context.ApiDescription.ActionDescriptor.EndpointMetadata.OfType<RouteText>())
-            {
                 text.Describe(operation, context);
-            }
         }
     }
 }
@@ -34,9 +32,7 @@ internal static class RouteTexts
     public static RouteHandlerBuilder Problems(this RouteHandlerBuilder route, params IEnumerable<int> statuses)
     {
         foreach (int status in statuses)
-        {
             route.ProducesProblem(status);
-        }
         return route;
     }
 
@@ -64,9 +60,7 @@ internal static class RouteTexts
         foreach ((string status, IOpenApiResponse response) in operation.Responses ?? [])
         {
             if (int.TryParse(status, out int code) && code >= 400)
-            {
                 response.Description = string.Join("; ", ProblemTable.All.Where(kind => kind.Status == code).Select(kind => $"`{kind.Code}`: {kind.Title}"));
-            }
         }
     }
 

@@ -28,9 +28,7 @@ internal static class StorageProblems
     public static Exception Innermost(Exception exception)
     {
         while (exception is not (DbException or IOException or SocketException) && exception.InnerException is { } inner)
-        {
             exception = inner;
-        }
         return exception;
     }
 }

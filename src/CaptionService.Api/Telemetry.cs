@@ -29,9 +29,7 @@ public static class Telemetry
                 metrics.AddMeter(MeterName, "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
                     .AddPrometheusExporter();
                 if (IsSent(builder.Configuration, "METRICS"))
-                {
                     metrics.AddOtlpExporter(exporter => Address(exporter, builder.Configuration, "METRICS"));
-                }
             });
         if (IsSent(builder.Configuration, "TRACES"))
         {
@@ -54,8 +52,6 @@ public static class Telemetry
     private static void Address(OtlpExporterOptions exporter, ConfigurationManager settings, string signal)
     {
         if (settings[$"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"] is { Length: > 0 } own)
-        {
             exporter.Endpoint = new Uri(own);
-        }
     }
 }

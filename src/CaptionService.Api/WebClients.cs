@@ -74,13 +74,9 @@ public static class WebClients
         string[] codings = [.. request.Headers.ContentEncoding.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             .Where(coding => !coding.Equals("identity", StringComparison.OrdinalIgnoreCase))];
         if (codings.Length == 0)
-        {
             return;
-        }
         if (codings is not [var coding] || Reader(coding, request.Body) is not { } inflated)
-        {
             throw new ProblemException(ProblemTable.UnsupportedMediaType, $"The body has Content-Encoding '{string.Join(", ", codings).Shortened()}'; gzip, br, deflate and zstd are read, one at a time.");
-        }
         request.Body = new InflatedBody(inflated, request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>());
         request.Headers.Remove(HeaderNames.ContentEncoding);
         request.Headers.ContentLength = null;       // of what was sent, not of what is read

@@ -13,9 +13,7 @@ public static partial class AuditApi
     {
         await next(context);
         if (!HttpMethods.IsGet(context.Request.Method) && context.Response.StatusCode < 400 && context.GetEndpoint()?.Metadata.GetMetadata<NeededScope>() is { Scope: > Scope.Caption })
-        {
             await Write(context);
-        }
     });
 
     /// <summary>Maps <c>GET /audit</c>.</summary>

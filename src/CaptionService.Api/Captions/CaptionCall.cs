@@ -24,9 +24,7 @@ internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRe
         try
         {
             if (uploads is [{ Rejection: { } rejection }])
-            {
                 throw rejection;
-            }
             Photo[] photos = [.. uploads.Select(uploaded => uploaded.Photo).OfType<Photo>()];
             IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted, http.Caller());
 

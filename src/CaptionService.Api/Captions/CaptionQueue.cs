@@ -54,14 +54,10 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyL
     internal CaptionAnswer? Add(LoadedModel model, IReadOnlyList<Caption> captions, TimeSpan queued, CaptionedBatch batch)
     {
         for (int i = 0; i < Models.Count; i++)
-        {
             _captions[i] = Models[i] == model ? captions : _captions[i];
-        }
         _queued ??= queued;
         if (!_batches.Contains(batch))
-        {
             _batches.Add(batch);
-        }
         return _captions.Contains(null) || Answered.IsCompleted ? null : new CaptionAnswer(_captions!, _queued.Value, _batches);
     }
 
@@ -136,14 +132,10 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
                     // Measured from the oldest photo, never from the newest: steady arrivals cannot put the batch off.
                     wait = options.MaxQueueDelay - time.GetElapsedTime(_waiting[0].AcceptedAt);
                     if (wait <= TimeSpan.Zero || _waiting.Count >= options.MaxBatchSize)
-                    {
                         return Take();
-                    }
                 }
                 if (_arrival.Task.IsCompleted)
-                {
                     _arrival = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                }
                 arrival = _arrival.Task;
             }
             try
@@ -163,9 +155,7 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
         _waiting.RemoveAll(batch.Contains);
         _turn = batch[^1].Turn;
         foreach (string caller in _lastTurns.Where(last => last.Value <= _turn || _waiting.Count == 0).Select(last => last.Key).ToList())
-        {
             _lastTurns.Remove(caller);
-        }
         return batch;
     }
 
@@ -174,9 +164,7 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
         lock (_gate)
         {
             if (_waiting.Count + entries.Length > options.QueueCapacity)
-            {
                 _waiting.RemoveAll(entry => entry.IsGone);
-            }
             if (_waiting.Count + entries.Length > options.QueueCapacity)
             {
                 // The oldest photo's wait is what the queue takes at present.
@@ -194,9 +182,7 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
             }
             long turn = Math.Max(_turn, _lastTurns.GetValueOrDefault(caller));
             foreach (CaptionEntry entry in entries)
-            {
                 entry.Turn = ++turn;
-            }
             _lastTurns[caller] = turn;
             _waiting.AddRange(entries);
             _arrival.TrySetResult();

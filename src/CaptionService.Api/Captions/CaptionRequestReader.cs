@@ -63,9 +63,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         };
         CheckCount(photos.Count + urls.Count);
         foreach (string url in urls)
-        {
             photos.Add(await ReadUrl(null, url, aborted));
-        }
         return photos.Count > 0
             ? new CaptionRequest(photos, options)
             : throw new ProblemException(ProblemTable.NoPhoto, "The request was read to its end without a photo.");
@@ -81,9 +79,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
     private async Task<UploadedPhoto> ReadPhoto(HttpRequest request, CancellationToken aborted)
     {
         if (request.ContentLength > PhotoLimits.MaxBytes)
-        {
             throw TooManyBytes($"{request.ContentLength:N0} bytes");
-        }
         ReadOnlyMemory<byte> bytes = await ReadBytes(request.Body, aborted);
         return bytes.Span.TrimStart(" \t\r\n"u8) is [(byte)'{', ..]
             ? throw new ProblemException(ProblemTable.UnsupportedMediaType, "The body is JSON, but its Content-Type does not say so: send Content-Type: application/json.")
@@ -123,9 +119,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
                     RequestedOptions.CheckName(field);
                     bool again = !fields.Add(field);
                     if (again && !RequestedOptions.IsList(field))
-                    {
                         throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is in the form twice.");
-                    }
                     string text = await RequestBody.ReadText(part.Body, MaxOptionBytes, aborted)
                         ?? throw new ProblemException(ProblemTable.InvalidOption, $"The form field '{field}' is longer than {MaxOptionBytes} bytes; a photo needs a file name.");
                     options[field] = again ? Longer(field, options[field], text) : text;
@@ -250,9 +244,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
             while ((read = await body.ReadAsync(buffer, aborted)) > 0)
             {
                 if (bytes.Length + read > PhotoLimits.MaxBytes)
-                {
                     throw TooManyBytes("more");
-                }
                 bytes.Write(buffer, 0, read);
             }
         }
@@ -267,9 +259,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
     public static void CheckCount(int photos)
     {
         if (photos > CaptioningOptions.MaxPhotos)
-        {
             throw new ProblemException(ProblemTable.TooManyPhotos, $"A request brings 1 to {CaptioningOptions.MaxPhotos} photos, this one more.");
-        }
     }
 
     private static ProblemException TooManyBytes(string found) =>

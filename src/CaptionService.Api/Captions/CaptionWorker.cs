@@ -89,9 +89,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
                 // Past what tests put round the models: nobody waits for these captions.
                 Photo photo = Photo.Decode(WarmUpPhoto);
                 foreach (IGrouping<object, LoadedModel> seeing in first.Select(hold => hold.Model).GroupBy(model => model.Encoder))
-                {
                     Captioner.Caption([.. seeing.Select(model => model.Job(photo, new CaptionOptions()))]);
-                }
                 _readiness.Ready();
                 Log.Ready(_logger, string.Join(", ", first.Select(hold => $"{hold.Model.Card.Name}@{hold.Model.Card.Version}")), _time.GetElapsedTime(started).TotalSeconds);
             }
@@ -100,9 +98,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
                 Array.ForEach(first, hold => hold.Dispose());
             }
             while (true)
-            {
                 Answer(_queue.NextBatch(stopping).GetAwaiter().GetResult());
-            }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
@@ -125,9 +121,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
             var work = batch.Where(entry => entry.Models.All(held.Contains))       // of the others, every request that held the model is gone
                 .SelectMany(entry => entry.Models, (entry, model) => new Work(entry, model));
             foreach (IGrouping<object, Work> seen in work.GroupBy(work => work.Model.Encoder))
-            {
                 Answer([.. seen.GroupBy(work => work.Entry, (_, its) => its.ToArray())]);
-            }
         }
         finally
         {
@@ -185,9 +179,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         long started = _time.GetTimestamp();
         CaptionedBatch captioned = Traced(part);
         if (captioned.Photos.Count != part.Length)
-        {
             throw new UnreachableException($"{part.Length} photos went into the models, captions of {captioned.Photos.Count} came out.");
-        }
         var answers = new List<(CaptionEntry Entry, CaptionAnswer Answer)>();
         for (int i = 0; i < part.Length; i++)
         {

@@ -90,9 +90,7 @@ internal static class CaptionsOperation
                 ["Server-Timing"] = new OpenApiHeader { Description = "`queue`, `encode` and `decode` in milliseconds.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
             };
             if (answer.Content?.TryGetValue("application/json", out IOpenApiMediaType? json) == true && json is OpenApiMediaType content)
-            {
                 content.Example = JsonNode.Parse(AnswerExample);
-            }
         }
     }
 
@@ -176,9 +174,7 @@ internal static class CaptionsOperation
             },
         };
         foreach ((string name, OpenApiSchema option) in OptionSchemas())
-        {
             properties[name] = option;
-        }
         return new OpenApiSchema { Type = JsonSchemaType.Object, Required = new HashSet<string> { "images" }, Properties = properties, AdditionalPropertiesAllowed = false };
     }
 

@@ -55,9 +55,7 @@ internal sealed record Base64Bytes(byte[]? Bytes)
         public override Base64Bytes Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
         {
             if (reader.TokenType != JsonTokenType.String)
-            {
                 throw new JsonException();
-            }
             int length = reader.HasValueSequence ? checked((int)reader.ValueSequence.Length) : reader.ValueSpan.Length;
             byte[] rented = ArrayPool<byte>.Shared.Rent(length + MaxPadding);
             try
@@ -85,9 +83,7 @@ internal sealed record Base64Bytes(byte[]? Bytes)
             {
                 int comma = buffer[..length].IndexOf((byte)',');
                 if (comma < 12 || !Ascii.EqualsIgnoreCase(buffer[(comma - 7)..comma], ";base64"u8))
-                {
                     return null;
-                }
                 start = comma + 1;
             }
             // base64url (RFC 4648, 5) as base64, without blanks, with the padding that many leave out.
@@ -96,14 +92,10 @@ internal sealed record Base64Bytes(byte[]? Bytes)
             {
                 byte c = buffer[i];
                 if (c is not ((byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n'))
-                {
                     buffer[end++] = c switch { (byte)'-' => (byte)'+', (byte)'_' => (byte)'/', _ => c };
-                }
             }
             for (; (end - start) % 4 != 0 && end < buffer.Length; end++)
-            {
                 buffer[end] = (byte)'=';
-            }
             Span<byte> text = buffer[start..end];
             return Base64.DecodeFromUtf8InPlace(text, out int written) == OperationStatus.Done ? text[..written].ToArray() : null;
         }

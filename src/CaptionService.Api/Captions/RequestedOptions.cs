@@ -62,9 +62,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
     public static void CheckName(string name)
     {
         if (!Names.Contains(name, StringComparer.OrdinalIgnoreCase))
-        {
             throw Invalid(ShortText.NoSuch("option", name, Names));
-        }
     }
 
     /// <summary>Reads options as text, by names that were checked. Empty values count as not given, as forms send them.</summary>
@@ -75,20 +73,14 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
         int? count = (int?)Number(given, NumberOption.Count);
         int? beamWidth = (int?)Number(given, NumberOption.BeamWidth);
         if (count > beamWidth)
-        {
             throw Invalid($"count is {count}, but a search with beamWidth {beamWidth} finds {beamWidth} captions: count must be at most beamWidth.");
-        }
         int maxLength = (int?)Number(given, NumberOption.MaxLength) ?? defaults.MaxLength;
         int minLength = (int?)Number(given, NumberOption.MinLength) ?? defaults.MinLength;
         if (minLength > maxLength)
-        {
             throw Invalid($"minLength is {minLength}, but captions end after maxLength, {maxLength} words.");
-        }
         string? style = Text(given, StyleName);
         if (style is not (null or SentenceStyle or RawStyle))
-        {
             throw Invalid($"style is '{SentenceStyle}' or '{RawStyle}', not '{style.Shortened()}'.");
-        }
         string[] included = Included(given);
         bool attention = included.Contains(AttentionItem);
         var search = new CaptionOptions
@@ -108,9 +100,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
     private static double? Number(IReadOnlyDictionary<string, string> given, NumberOption option)
     {
         if (Text(given, option.Name) is not { } text)
-        {
             return null;
-        }
         if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value)
             && value >= option.Minimum && value <= option.Maximum
             && (!option.Integer || double.IsInteger(value)))
@@ -125,9 +115,7 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
     {
         string[] items = Items(given, IncludeName);
         if (items.FirstOrDefault(item => item is not (WordsItem or AttentionItem)) is { } unknown)
-        {
             throw Invalid($"include is a list of '{WordsItem}' and '{AttentionItem}', not '{unknown.Shortened()}'.");
-        }
         return items;
     }
 

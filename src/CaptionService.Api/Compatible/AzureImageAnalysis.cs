@@ -22,13 +22,9 @@ public static class AzureImageAnalysis
     {
         string[] asked = (features ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         if (asked.Length == 0 || Array.Find(asked, feature => !s_features.Contains(feature, StringComparer.OrdinalIgnoreCase)) is not null)
-        {
             throw new ProblemException(ProblemTable.InvalidOption, $"features is '{(features ?? "").Shortened()}'; it names {string.Join(" and ", s_features)}, or one of them.");
-        }
         if (string.Equals(neutral, "true", StringComparison.OrdinalIgnoreCase))
-        {
             throw new ProblemException(ProblemTable.InvalidOption, "gender-neutral-caption is not offered.");
-        }
         var wanted = new CompatibleRequest(language is { Length: > 0 } ? $"{ModelChoice.Any}-{language}" : null);
         CaptionsResponse captions = RequestBody.MediaType(http.Request, out _) == "application/json"
             ? await call.Caption(http, [new JsonPhoto(null, null, (await CompatibleCall.Read<AzureRequest>(http.Request, aborted)).Url ?? "")], wanted, aborted)

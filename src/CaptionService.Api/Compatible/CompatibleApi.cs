@@ -33,9 +33,7 @@ public static class CompatibleApi
     internal static RouteHandlerBuilder Refuses<T>(this RouteHandlerBuilder route, Func<ProblemKind, string, T> refusal) where T : class
     {
         foreach (int status in (int[])[400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503, 504])
-        {
             route.Produces<T>(status, "application/json");
-        }
         return route.RequireAuthorization(Scopes.Policy(Scope.Caption)).WithMetadata(new NeededScope(Scope.Caption), new ProblemShape(refusal)).Describe(RouteTexts.NameProblems);
     }
 }

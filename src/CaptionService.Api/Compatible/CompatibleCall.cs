@@ -39,9 +39,7 @@ internal sealed class CompatibleCall(Readiness readiness, CaptionRequestReader r
         CaptionRequestReader.CheckCount(images.Count);
         var photos = new List<UploadedPhoto>(images.Count);
         foreach (JsonPhoto? image in images)
-        {
             photos.Add(await reader.ReadJson(image, "An image", aborted));
-        }
         return await Caption(http, photos, asked, aborted);
     }
 
@@ -55,14 +53,10 @@ internal sealed class CompatibleCall(Readiness readiness, CaptionRequestReader r
     private async Task<CaptionsResponse> Caption(HttpContext http, IReadOnlyList<UploadedPhoto> photos, CompatibleRequest asked, CancellationToken aborted)
     {
         if (photos.Count == 0)
-        {
             throw new ProblemException(ProblemTable.NoPhoto, "The request was read to its end without a photo.");
-        }
         // None of these protocols has a place for the problem of one photo of several.
         if (photos.FirstOrDefault(photo => photo.Rejection is not null) is { Rejection: { } rejection })
-        {
             throw rejection;
-        }
         var options = RequestedOptions.Parse(new Dictionary<string, string> { [NumberOption.Count.Name] = (asked.Count ?? 1).ToString(CultureInfo.InvariantCulture) });
         return await call.Caption(http, photos, options, [choice.Of(asked.Model, asked.Prompt, http.Request.Headers.AcceptLanguage)], aborted);
     }

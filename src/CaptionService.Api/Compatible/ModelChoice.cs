@@ -31,9 +31,7 @@ internal sealed class ModelChoice(IOptions<CompatibleOptions> options, ModelRegi
     {
         string name = model?.Trim() ?? "";
         if (Named(name) is { } named)
-        {
             return named;
-        }
         // Ollama's clients add a tag: llava:latest, llava:7b.
         RegisteredModel otherwise = Alias(name) is { } alias
             ? Named(alias) ?? throw Unknown(alias)

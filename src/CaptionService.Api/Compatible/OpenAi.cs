@@ -26,9 +26,7 @@ public static class OpenAi
     {
         ChatRequest request = await CompatibleCall.Read<ChatRequest>(http.Request, aborted);
         if (OpenAiContent.Member(request.ResponseFormat, "type") is { } format && format != "text")
-        {
             throw new ProblemException(ProblemTable.InvalidOption, $"response_format is '{format.Shortened()}', but captions are plain text.");
-        }
         OpenAiContent asked = OpenAiContent.Of(request.Messages?.Select(message => (message?.Role, message?.Content)) ?? []);
         CaptionsResponse captions = await call.Caption(http, asked.Images, new CompatibleRequest(request.Model, asked.Text, request.N), aborted);
         int choices = captions.Results.Min(photo => photo.Captions!.Count);

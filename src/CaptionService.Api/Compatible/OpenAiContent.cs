@@ -44,19 +44,13 @@ internal sealed record OpenAiContent(string Text, IReadOnlyList<JsonPhoto?> Imag
     private static IEnumerable<JsonPhoto?> Parts(JsonElement? content, List<string> text)
     {
         if (content is { ValueKind: JsonValueKind.String } plain)
-        {
             text.Add(plain.GetString()!);
-        }
         if (content is not { ValueKind: JsonValueKind.Array } parts)
-        {
             yield break;
-        }
         foreach (JsonElement part in parts.EnumerateArray())
         {
             if (Member(part, "text") is { } words)
-            {
                 text.Add(words);
-            }
             if (part.ValueKind == JsonValueKind.Object && part.TryGetProperty("image_url", out JsonElement image))
             {
                 // {"url": …} in chats, the URL itself in responses.

@@ -17,13 +17,9 @@ public static class OpenAiResponses
     {
         ResponseRequest request = await CompatibleCall.Read<ResponseRequest>(http.Request, aborted);
         if (request.Stream == true)
-        {
             throw new ProblemException(ProblemTable.InvalidOption, "stream is true, but a response comes as a whole; POST /v1/chat/completions streams.");
-        }
         if (request.Text.ValueKind == JsonValueKind.Object && request.Text.TryGetProperty("format", out JsonElement format) && OpenAiContent.Member(format, "type") is { } type && type != "text")
-        {
             throw new ProblemException(ProblemTable.InvalidOption, $"text.format is '{type.Shortened()}', but captions are plain text.");
-        }
         OpenAiContent asked = OpenAiContent.Of(request.Input.ValueKind == JsonValueKind.Array
             ? request.Input.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.Object)
                 .Select(item => (OpenAiContent.Member(item, "role"), item.TryGetProperty("content", out JsonElement content) ? content : (JsonElement?)null))

@@ -26,14 +26,10 @@ internal static class PromptLanguage
     public static string? Of(string? prompt)
     {
         if (string.IsNullOrWhiteSpace(prompt))
-        {
             return null;
-        }
         Rune[] letters = [.. prompt.EnumerateRunes().Where(Rune.IsLetter)];
         if (letters.Length > 0 && letters.Count(IsHan) * 2 >= letters.Length && !letters.Any(IsKanaOrHangul))
-        {
             return "zh";
-        }
         string[] words = [.. string.Concat(prompt.Select(c => char.IsLetter(c) ? char.ToLowerInvariant(c) : ' ')).Split(' ', StringSplitOptions.RemoveEmptyEntries)];
         int german = words.Count(s_german.Contains);
         return german >= 2 && german > words.Count(s_english.Contains) ? "de" : null;

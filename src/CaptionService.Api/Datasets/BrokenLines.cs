@@ -23,9 +23,7 @@ internal sealed class BrokenLines(RawFile file)
     {
         Count++;
         if (_first.Count < Told)
-        {
             _first.Add($"'{file.Name.Shortened(120)}', {where}: {what}");
-        }
     }
 
     /// <summary>Refuses a file of which too much is broken. A single line never refuses a file that holds captions.</summary>

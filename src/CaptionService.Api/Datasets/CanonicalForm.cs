@@ -39,9 +39,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         bool precomputed = entries.All(entry => entry.Photo is null) && raw.Files.Any(file => file.Kind == RawKind.Array);
         RawFile? array = precomputed ? GivenFeatures.Choose(raw, lines, entries.Count) : null;
         foreach (RawFile unused in raw.Files.Where(file => file.Kind == RawKind.Array && file != array))
-        {
             raw.Ignored.Add(unused.Name);
-        }
 
         Report(entries, captions, precomputed);
         int all = entries.Count;
@@ -64,9 +62,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
             foreach (Entry entry in kept)
             {
                 for (int k = 0; k < entry.Captions.Count; k++)
-                {
                     await text.WriteLineAsync($"{entry.Name}#{k}\t{entry.Captions[k]}");
-                }
             }
         }
         foreach (Entry entry in kept)
@@ -76,13 +72,9 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
             {
                 string path = Path.Combine(folder, DatasetFolder.Photos, entry.Name);
                 if (photo.Owned)
-                {
                     File.Move(photo.Path, path);
-                }
                 else
-                {
                     await Copy(photo.Path, path, cancellation);
-                }
             }
         }
         if (array is not null)
@@ -95,9 +87,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         await WriteNames(folder, DatasetFolder.Train, kept, "train");
         await WriteNames(folder, DatasetFolder.Dev, kept, "dev");
         if (kept.Any(entry => entry.Split == "test"))
-        {
             await WriteNames(folder, DatasetFolder.Test, kept, "test");
-        }
         var import = new DatasetImport(format, language, photoFiles, lines, splitsFrom, _findings);
         await File.WriteAllBytesAsync(Path.Combine(folder, DatasetFolder.Import), JsonSerializer.SerializeToUtf8Bytes(import, TrainingEvent.Json), cancellation);
     }
@@ -119,33 +109,23 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
                 PhotoNames.Match match = photos.Find(caption.Photo, caption.Folder);
                 RawFile? photo = match.Photo;
                 if (match.Several)
-                {
                     several.Add(caption.Photo);
-                }
                 else if (match.Loose && photo is not null)
-                {
                     loose.Add($"{caption.Photo.Quoted()} → {photo.BaseName}");
-                }
                 if (photo is null || !byPhoto.TryGetValue(photo, out entry))
                 {
                     entry = new Entry(photo, caption.Photo, []) { Split = caption.Split, FirstRow = row, Number = entries.Count };
                     entries.Add(entry);
                     if (photo is not null)
-                    {
                         byPhoto[photo] = entry;
-                    }
                 }
                 byName[key] = entry;
             }
             if (caption.Split is not null && entry.Split != caption.Split && entry.Split is not null && twoSplits.LastOrDefault() != caption.Photo)
-            {
                 twoSplits.Add(caption.Photo);
-            }
             entry.Split ??= caption.Split;
             if (tokenizer.Tokenize(caption.Text).Count > 0)
-            {
                 entry.Captions.Add(caption.Text);
-            }
         }
         _severalMeant = several.FirstOrDefault();
         Add("ambiguous_names", FindingSeverity.Warning, several, n => $"Named by captions, but several photos in different folders have the name: {n}. Which is meant is unknown; write the folder into the captions too.");
@@ -189,14 +169,10 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
             string stem = Path.GetFileNameWithoutExtension(safe), extension = Path.GetExtension(safe);
             string name = safe;
             for (int i = 2; !taken.Add(name); i++)
-            {
                 name = $"{stem}-{i}{extension}";
-            }
             entry.Name = name;
             if (name != original)
-            {
                 renamed.Add($"{entry.Original.Quoted()} → {name}");
-            }
         }
         Add("renamed_photos", FindingSeverity.Info, renamed, n => $"Named anew here: {n}. The name was unsafe for a file, or another photo has it too.");
     }
@@ -204,13 +180,9 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
     private string Split(List<Entry> entries, List<RawFile> rest)
     {
         if (entries.All(entry => entry.Split is null))
-        {
             ReadSplitLists(entries, rest);
-        }
         foreach (RawFile file in rest)
-        {
             raw.Ignored.Add(file.Name);
-        }
         Add("ignored_files", FindingSeverity.Info, raw.Ignored, n => $"Neither photos nor captions: {n}. Left out.");
         if (entries.Any(entry => entry.Split is not null))
         {
@@ -222,9 +194,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         new Random(Seed).Shuffle(order);
         int dev = order.Length < 2 ? 0 : Math.Max(1, (int)(order.Length * DevShare));
         for (int i = 0; i < order.Length; i++)
-        {
             order[i].Split = i < dev ? "dev" : "train";
-        }
         return "made";
     }
 
@@ -240,18 +210,12 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
         foreach (RawFile file in rest.ToArray())
         {
             if (CaptionFile.SplitInName(file.BaseName) is not { } split || CaptionFile.ReadNames(file, most: 10 * entries.Count + 1000) is not { Count: > 0 } names)
-            {
                 continue;
-            }
             List<Entry> listed = [.. names.Select(name => byName.GetValueOrDefault(BaseName(name))).OfType<Entry>()];
             if (2 * listed.Count < names.Count && listed.Count < entries.Count / 10)
-            {
                 continue;
-            }
             foreach (Entry entry in listed)
-            {
                 entry.Split ??= split;
-            }
             rest.Remove(file);
         }
 
@@ -271,9 +235,7 @@ internal sealed class CanonicalForm(RawFiles raw, string language, DatasetsOptio
     private void Add(string code, FindingSeverity severity, List<string> all, Func<string, string> message)
     {
         if (all.Count == 0)
-        {
             return;
-        }
         bool files = code is "ignored_files" or "unread_photos" or "nested_archives" or "links_ignored" or "repeated_names";
         string count = $"{all.Count} {(files ? "file" : "photo")}{(all.Count == 1 ? "" : "s")}";
         string[] examples = [.. all.Take(DatasetFinding.MaxExamples).Select(name => name.Quoted())];

@@ -32,9 +32,7 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
         using var lines = new CaptionLines(file);
         string? first = lines.Next(skipBlank: true);
         if (first is null)
-        {
             return null;
-        }
         switch (first.TrimStart()[0])
         {
             case '[':
@@ -100,9 +98,7 @@ internal sealed partial record CaptionFile(string Format, IReadOnlyList<RawCapti
             while (lines.Next(skipBlank: true) is { } line)
             {
                 if (names.Count == most)
-                {
                     return null;
-                }
                 names.Add(line.Trim());
             }
         }

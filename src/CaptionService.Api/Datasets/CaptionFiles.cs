@@ -24,18 +24,12 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
         Prefer(file => !file.BaseName.Contains(".lemma.", StringComparison.OrdinalIgnoreCase));
         string primary = language.Split('-', '_')[0];
         if (_found.Count > 1 && _found.Count(f => Speaks(f.File, primary)) == 1)
-        {
             Prefer(file => Speaks(file, primary));
-        }
         var read = new List<(RawFile File, CaptionFile Captions)>();
         if (_found.Count == 0 && SideCars() is { Count: > 0 } sideCars)
-        {
             read.Add((sideCars[0], ReadSideCars(sideCars)));
-        }
         else if (_found.Count == 0)
-        {
             throw new ProblemException(ProblemTable.NoCaptions, $"None of {ShortText.Count(raw.Files.Count + raw.Ignored.Count + raw.Unread.Count, "file")} holds captions in a format that is read.{raw.NotOpened}");
-        }
         foreach ((RawFile file, string format) in _found)
         {
             var broken = new BrokenLines(file);
@@ -47,20 +41,14 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
             }
             broken.Check(captions.Captions.Count, options.MaxBrokenShare);
             if (broken.Count > 0)
-            {
                 findings.Add(new("broken_lines", FindingSeverity.Warning, broken.Count, broken.First, $"Left out, because they cannot be read: {ShortText.Count(broken.Count, "line")} of '{file.Name.Shortened(120)}'."));
-            }
             read.Add((file, captions));
         }
         int lines = read.Sum(file => file.Captions.Captions.Count);
         if (lines == 0)
-        {
             throw new ProblemException(ProblemTable.NoCaptions, $"'{(read.Count > 0 ? read[0].File : _found[0].File).Name.Shortened(120)}' holds no caption.");
-        }
         if (read.All(file => file.Captions.Captions.All(caption => string.IsNullOrWhiteSpace(caption.Text))))
-        {
             throw new ProblemException(ProblemTable.NoCaptions, $"'{read[0].File.Name.Shortened(120)}' names {ShortText.Count(lines, "photo")}, but its captions are empty.");
-        }
         var text = new CaptionText();
         List<RawCaption> merged = [.. Merge(read).SelectMany(text.Clean)];
         findings.AddRange(text.Findings());
@@ -101,9 +89,7 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
                 continue;
             }
             if (large)
-            {
                 throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The captions '{file.Name.Shortened(120)}' have more than {options.MaxCaptionBytes:N0} bytes.");
-            }
             if (!detected.Certain)
             {
                 throw new ProblemException(ProblemTable.BrokenCaptions,
@@ -148,13 +134,9 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
             {
                 int before = captions.Count;
                 while (CaptionFile.Next(lines, file) is { } line)
-                {
                     captions.Add(new RawCaption(Stem(file.Name), line, null));
-                }
                 if (captions.Count == before)
-                {
                     captions.Add(new RawCaption(Stem(file.Name), "", null));
-                }
             }
             catch (System.Text.DecoderFallbackException)
             {
@@ -171,14 +153,10 @@ internal sealed class CaptionFiles(RawFiles raw, string language, DatasetsOption
     private static IEnumerable<RawCaption> Merge(List<(RawFile File, CaptionFile Captions)> read)
     {
         if (read.Count == 1)
-        {
             return read[0].Captions.Captions.Select(caption => caption with { Folder = read[0].File.Folder });
-        }
         string?[] splits = [.. read.Select(file => CaptionFile.SplitInName(file.File.Name))];
         if (splits.Contains(null) || splits.Distinct().Count() < splits.Length)
-        {
             throw new ProblemException(ProblemTable.AmbiguousCaptions, $"{read.Count} files hold captions: {string.Join(", ", read.Take(4).Select(file => $"'{file.File.Name.Shortened(120)}'"))}.");
-        }
         return read.SelectMany((file, i) => file.Captions.Captions.Select(caption => caption with { Split = caption.Split ?? splits[i], Folder = file.File.Folder }));
     }
 }

@@ -20,33 +20,25 @@ internal sealed class CaptionLines(RawFile file, int longest = CaptionFile.MaxLi
         {
             Number = returned.Number;
             if (!skipBlank || !string.IsNullOrWhiteSpace(returned.Text))
-            {
                 return returned.Text;
-            }
         }
         var line = new StringBuilder();
         while (true)
         {
             int c = _reader.Read();
             if (c < 0 && line.Length == 0)
-            {
                 return null;
-            }
             if (c is >= 0 and not '\n')
             {
                 line.Append((char)c);
                 if (line.Length > longest)
-                {
                     throw new FormatException();
-                }
                 continue;
             }
             Number = ++_read;
             string text = line.ToString().TrimEnd('\r').TrimStart('\uFEFF');
             if (!skipBlank || !string.IsNullOrWhiteSpace(text))
-            {
                 return text;
-            }
             line.Clear();
         }
     }
@@ -55,9 +47,7 @@ internal sealed class CaptionLines(RawFile file, int longest = CaptionFile.MaxLi
     public void Return(IReadOnlyList<(string Text, long Number)> lines)
     {
         for (int i = lines.Count - 1; i >= 0; i--)
-        {
             _returned.Push(lines[i]);
-        }
     }
 
     /// <inheritdoc />

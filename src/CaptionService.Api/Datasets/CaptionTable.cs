@@ -41,14 +41,10 @@ internal static partial class CaptionTable
                 string caption = separator == ',' && text == count - 1 && fields.Count > count ? string.Join(separator, fields.Skip(text)) : fields[text];
                 // Of several columns those without a caption say only that the photo has fewer.
                 if (texts.Length == 1 || !string.IsNullOrWhiteSpace(caption))
-                {
                     captions.Add(new RawCaption(fields[photo].Trim(), caption, part));
-                }
             }
             if (captions.Count == before)
-            {
                 captions.Add(new RawCaption(fields[photo].Trim(), "", part));
-            }
         }
         return captions;
     }
@@ -62,9 +58,7 @@ internal static partial class CaptionTable
             taken.Add((more, lines.Number));
             line += "\n" + more;
             if (Fields(line, separator) is { } fields)
-            {
                 return fields;
-            }
         }
         lines.Return(taken);
         return null;
@@ -79,9 +73,7 @@ internal static partial class CaptionTable
             int photo = First(CaptionFile.PhotoNames), caption = First(CaptionFile.CaptionNames);
             int[] texts = caption >= 0 ? [caption] : [.. Enumerable.Range(0, names.Count).Where(i => NumberedCaption().IsMatch(names[i]))];
             if (photo >= 0 && texts.Length > 0)
-            {
                 return (separator, photo, texts, names.IndexOf("split"), names.Count);
-            }
 
             int First(string[] wanted) => wanted.Select(name => names.IndexOf(name)).FirstOrDefault(i => i >= 0, -1);
         }
@@ -112,9 +104,7 @@ internal static partial class CaptionTable
                     i++;
                 }
                 else
-                {
                     quoted = false;
-                }
             }
             else if (c == '"' && string.IsNullOrWhiteSpace(field.ToString()))
             {
@@ -127,14 +117,10 @@ internal static partial class CaptionTable
                 field.Clear();
             }
             else
-            {
                 field.Append(c);
-            }
         }
         if (quoted)
-        {
             return null;
-        }
         fields.Add(field.ToString());
         return fields;
     }

@@ -21,9 +21,7 @@ internal sealed partial class CaptionText
     {
         string[] parts = Listed(raw.Text) ?? [raw.Text];
         if (parts is not [var only] || only != raw.Text)
-        {
             _lists.Add(raw.Text);
-        }
         return parts.Select(part => raw with { Text = Line(part) });
     }
 
@@ -41,9 +39,7 @@ internal sealed partial class CaptionText
             line = plain;
         }
         if (line.Contains('\uFFFD', StringComparison.Ordinal))
-        {
             _damaged.Add(line);
-        }
         return ShortText.Printable(Blanks().Replace(line, " ").Trim());
     }
 
@@ -66,9 +62,7 @@ internal sealed partial class CaptionText
         {
             _count++;
             if (_examples.Count < DatasetFinding.MaxExamples)
-            {
                 _examples.Add(text.Quoted());
-            }
         }
 
         public DatasetFinding Finding(string code, FindingSeverity severity, string what, string message) =>
@@ -80,15 +74,11 @@ internal sealed partial class CaptionText
     {
         string trimmed = text.Trim();
         if (trimmed is not ['[', .., ']'] || trimmed.AsSpan(1).TrimStart() is not ['"' or '\'', ..])
-        {
             return null;
-        }
         try
         {
             if (JsonSerializer.Deserialize<string?[]>(trimmed) is { Length: > 0 } items)
-            {
                 return [.. items.Select(item => item ?? "")];
-            }
         }
         catch (JsonException)
         {
@@ -104,18 +94,12 @@ internal sealed partial class CaptionText
         while (true)
         {
             while (i < text.Length && char.IsWhiteSpace(text[i]))
-            {
                 i++;
-            }
             if (i == text.Length)
-            {
                 return items.Count > 0 ? [.. items] : null;
-            }
             char quote = text[i++];
             if (quote is not ('\'' or '"'))
-            {
                 return null;
-            }
             var item = new StringBuilder();
             for (; i < text.Length && text[i] != quote; i++)
             {
@@ -125,19 +109,13 @@ internal sealed partial class CaptionText
                     item.Append(text[i] is 'n' or 't' or 'r' ? ' ' : text[i]);
                 }
                 else
-                {
                     item.Append(text[i]);
-                }
             }
             if (i++ >= text.Length)
-            {
                 return null;
-            }
             items.Add(item.ToString());
             while (i < text.Length && (char.IsWhiteSpace(text[i]) || text[i] == ','))
-            {
                 i++;
-            }
         }
     }
 

@@ -20,17 +20,11 @@ internal static partial class CaptionTokens
         {
             Match match = Tabbed().Match(line);
             if (!match.Success)
-            {
                 match = Spaced().Match(line);
-            }
             if (match.Success)
-            {
                 captions.Add(new RawCaption(match.Groups[1].Value, match.Groups[2].Value, null));
-            }
             else
-            {
                 broken.Add(lines.Number, "the line is not 'photo#k<TAB>caption'");
-            }
         }
         return captions;
     }

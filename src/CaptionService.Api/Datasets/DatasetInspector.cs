@@ -39,9 +39,7 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         foreach (string id in await db.Datasets.Where(dataset => dataset.Status == DatasetStatus.Checking).OrderBy(dataset => dataset.CreatedAt).Select(dataset => dataset.Id).ToListAsync(stopping))
-        {
             _waiting.Enqueue(id);
-        }
     }
 
     /// <inheritdoc />
@@ -56,9 +54,7 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
         {
             await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
             if (await db.Datasets.FindAsync([id], stopping) is not { Status: DatasetStatus.Checking } dataset)
-            {
                 return;
-            }
             string folder = Path.Combine(storage.Value.Datasets, id);
             TrainerEnd end = await Run(folder, dropped.Token);
             string file = Path.Combine(folder, DatasetFolder.Report);
@@ -80,9 +76,7 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
             dataset.Bytes = new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
             // Deleted meanwhile: nothing to say any more.
             if (await db.Datasets.AnyAsync(d => d.Id == id, stopping))
-            {
                 await db.SaveChangesAsync(stopping);
-            }
         }
         catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
         {

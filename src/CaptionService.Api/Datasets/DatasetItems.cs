@@ -12,9 +12,7 @@ internal static class DatasetItems
         {
             string path = Path.Combine(folder, file);
             foreach (string name in File.Exists(path) ? File.ReadLines(path) : [])
-            {
                 splits[name] = split;
-            }
         }
         int total = 0;
         List<DatasetItem> items = [];
@@ -32,9 +30,7 @@ internal static class DatasetItems
                 if (wanted is null || wanted == split)
                 {
                     if (total >= skip && items.Count < take)
-                    {
                         items.Add(new DatasetItem(name, split, captions));
-                    }
                     total++;
                 }
             }

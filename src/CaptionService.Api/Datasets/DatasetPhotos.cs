@@ -14,9 +14,7 @@ internal static class DatasetPhotos
     {
         string path = Path.Combine(folder, DatasetFolder.Photos, name);
         if (Path.GetFileName(name) != name || name is "" or "." or ".." || name.Contains('\0') || !File.Exists(path))
-        {
             throw new ProblemException(ProblemTable.PhotoNotFound, $"The data set has no photo '{name.Quoted()}'.");
-        }
         // By the first bytes, as the photo is read: what a stranger calls .html is not shown as a page.
         string? type = Photo.FormatOf(RawFiles.Head(path)) switch { "JPEG" => "image/jpeg", "PNG" => "image/png", "WebP" => "image/webp", "GIF" => "image/gif", _ => null };
         response.Headers[HeaderNames.XContentTypeOptions] = "nosniff";

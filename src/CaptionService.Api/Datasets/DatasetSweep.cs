@@ -14,9 +14,7 @@ internal sealed partial class DatasetSweep(IDbContextFactory<CaptionDb> database
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (!held.TryHold())
-        {
             return;
-        }
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellationToken);
         HashSet<string> known = [.. await db.Datasets.Select(dataset => dataset.Id).ToListAsync(cancellationToken)];
         foreach ((string id, bool unsettled) in importer.Folders().ToArray())
@@ -32,9 +30,7 @@ internal sealed partial class DatasetSweep(IDbContextFactory<CaptionDb> database
                 Log.Swept(logger, id);
             }
             else if (!known.Contains(id))
-            {
                 Log.Unknown(logger, Path.Combine(storage.Value.Datasets, id));
-            }
         }
     }
 

@@ -48,9 +48,7 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
             {
                 case "archive" or "captions":
                     if (files.Count == MaxFiles)
-                    {
                         throw new ProblemException(ProblemTable.InvalidOption, $"A form brings at most {MaxFiles} files; put them into one archive.");
-                    }
                     string sent = RequestBody.FileName(disposition);
                     string path = Path.Combine(folder, $"part{files.Count}");
                     await Store(part.Body, path, aborted);
@@ -58,9 +56,7 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
                     break;
                 case "name" or "language":
                     if (!fields.TryAdd(field, await RequestBody.ReadText(part.Body, MaxFieldBytes, aborted) ?? throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is longer than {MaxFieldBytes} bytes.")))
-                    {
                         throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is in the form twice.");
-                    }
                     break;
                 default:
                     throw new ProblemException(ProblemTable.InvalidOption, $"There is no field '{field.Quoted()}': archive, captions, name or language.");
@@ -100,9 +96,7 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
                 throw RequestBody.BrokenForm();
             }
             if (read == 0)
-            {
                 return;
-            }
             await file.WriteAsync(buffer.AsMemory(0, read), aborted);
         }
     }
@@ -115,13 +109,9 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
             FolderImport body = await JsonSerializer.DeserializeAsync<FolderImport>(request.Body, FolderImport.Format, aborted)
                 ?? throw new JsonException();
             if (body.Unknown?.Keys.FirstOrDefault() is { } unknown)
-            {
                 throw new ProblemException(ProblemTable.InvalidOption, $"There is no member '{unknown.Quoted()}': folder, name or language.");
-            }
             if (string.IsNullOrWhiteSpace(body.Folder))
-            {
                 throw new ProblemException(ProblemTable.InvalidOption, "The member 'folder' is missing.");
-            }
             return new DatasetRequest(CheckName(body.Name ?? Path.GetFileName(body.Folder.TrimEnd('/', '\\'))), CheckLanguage(body.Language), [], body.Folder);
         }
         catch (JsonException malformed)

@@ -78,13 +78,9 @@ public static class DatasetsApi
         await Find(db, id, aborted);
         JobState[] done = [JobState.Cancelled, JobState.Failed, JobState.Succeeded];
         if (await db.TrainingJobs.Where(JobDataset.UsedBy(id)).Where(job => !done.Contains(job.State)).Select(job => job.Id).FirstOrDefaultAsync(aborted) is { } job)
-        {
             throw new ProblemException(ProblemTable.DatasetInUse, $"The training job '{job}' uses it.");
-        }
         if (await db.Evaluations.Where(evaluation => evaluation.DatasetId == id && (evaluation.State == EvaluationState.Queued || evaluation.State == EvaluationState.Running)).Select(evaluation => evaluation.Id).FirstOrDefaultAsync(aborted) is { } evaluation)
-        {
             throw new ProblemException(ProblemTable.DatasetInUse, $"The evaluation '{evaluation}' uses it.");
-        }
         importer.Unsettle(id);
         int deleted;
         try
@@ -105,9 +101,7 @@ public static class DatasetsApi
     {
         (int skip, int take) = Paging.List.Read(offset, limit);
         if (split is not (null or "train" or "dev" or "test" or "none"))
-        {
             throw new ProblemException(ProblemTable.InvalidOption, $"The split is '{split.Quoted()}'; it must be train, dev, test or none.");
-        }
         await Find(db, id, aborted);
         string folder = Path.Combine(storage.Value.Datasets, id);
         try

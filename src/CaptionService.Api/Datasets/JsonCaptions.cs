@@ -18,9 +18,7 @@ internal static class JsonCaptions
             {
                 using var json = JsonDocument.Parse(line);
                 if (!Add(json.RootElement, captions))
-                {
                     broken.Add(lines.Number, "the object has no photo and caption");
-                }
             }
             catch (JsonException)
             {
@@ -40,9 +38,7 @@ internal static class JsonCaptions
         {
             item++;
             if (!Add(element, captions))
-            {
                 broken.AddItem(item, "it has no photo and caption");
-            }
         }
         return captions;
     }
@@ -59,9 +55,7 @@ internal static class JsonCaptions
             foreach (JsonImage image in document.Images ?? [])
             {
                 if (image is { Id: { } id, FileName: { } name })
-                {
                     names[CaptionFile.WholeNumber(id)] = name;
-                }
             }
             // What has no member "caption" is a box or a key point; null is a caption that is missing.
             foreach (JsonAnnotation annotation in annotations.Where(a => a is { ImageId: not null, Caption.ValueKind: JsonValueKind.String or JsonValueKind.Null }))
@@ -94,23 +88,17 @@ internal static class JsonCaptions
     private static bool Add(JsonElement element, List<RawCaption> captions)
     {
         if (element.ValueKind != JsonValueKind.Object)
-        {
             return false;
-        }
         string? photo = Find(element, CaptionFile.PhotoNames) is { } p ? Text(p) : null, split = element.TryGetProperty("split", out JsonElement s) ? CaptionFile.SplitOf(Text(s)) : null;
         if (photo is null || Find(element, CaptionFile.CaptionNames) is not { } text)
-        {
             return false;
-        }
         JsonElement[] texts = text.ValueKind == JsonValueKind.Array ? [.. text.EnumerateArray()] : [text];
         var sentences = new List<string>();
         foreach (JsonElement caption in texts)
         {
             // null is a caption that is missing, as an empty field of a table is.
             if ((caption.ValueKind == JsonValueKind.Null ? "" : Text(caption)) is not { } sentence)
-            {
                 return false;
-            }
             sentences.Add(sentence);
         }
         captions.AddRange((sentences.Count == 0 ? [""] : sentences).Select(sentence => new RawCaption(photo, sentence, split)));
@@ -122,9 +110,7 @@ internal static class JsonCaptions
         foreach (string name in names)
         {
             if (element.TryGetProperty(name, out JsonElement value))
-            {
                 return value;
-            }
         }
         return null;
     }
@@ -179,9 +165,7 @@ internal static class JsonCaptions
         {
             ReadOnlySpan<byte> text = buffer.AsSpan(0, kept + read);
             if (text.IndexOf("\"caption\""u8) >= 0 || text.IndexOf("\"captions\""u8) >= 0 || text.IndexOf("\"sentences\""u8) >= 0)
-            {
                 return true;
-            }
             kept = Math.Min(16, text.Length);
             text[^kept..].CopyTo(buffer);
         }

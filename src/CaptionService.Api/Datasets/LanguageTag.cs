@@ -31,16 +31,12 @@ internal static partial class LanguageTag
     public static string? Canonical(string tag)
     {
         if (!Tag().IsMatch(tag))
-        {
             return null;
-        }
         string[] parts = tag.Split('-', '_');
         string language = parts[0].ToLowerInvariant();
         language = s_byThree.GetValueOrDefault(language, language);
         if (!s_byTwo.Contains(language))
-        {
             return null;
-        }
         string? script = parts.Skip(1).FirstOrDefault(part => part.Length == 4 && part.All(char.IsAsciiLetter));
         return script is null ? language : $"{language}-{char.ToUpperInvariant(script[0])}{script[1..].ToLowerInvariant()}";
     }

@@ -46,15 +46,11 @@ internal sealed class PhotoNames
         string path = ShortText.Printable(CaptionFile.WholeNumber(name.Replace('\\', '/').Trim())), file = path[(path.LastIndexOf('/') + 1)..];
         string relative = path.StartsWith("./", StringComparison.Ordinal) ? path[2..] : path;
         if (_paths.GetValueOrDefault(folder.Length > 0 ? $"{folder}/{relative}" : relative) is { } beside)
-        {
             return new(beside, false, false);
-        }
         List<RawFile>? named = _names.GetValueOrDefault(file);
         RawFile? exact = _paths.GetValueOrDefault(relative) ?? Only(named?.Where(photo => photo.Name.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal))) ?? Only(named);
         if (exact is not null || named is not null)
-        {
             return new(exact, false, exact is null);
-        }
         List<RawFile>? loose = _anyCase.GetValueOrDefault(file) ?? _stems.GetValueOrDefault(file) ?? _stems.GetValueOrDefault(Path.GetFileNameWithoutExtension(file));
         return new(Only(loose), true, loose is { Count: > 1 });
     }
@@ -63,9 +59,7 @@ internal sealed class PhotoNames
     private static IEnumerable<string> OtherReadings(string name)
     {
         if (Ascii.IsValid(name))
-        {
             yield break;
-        }
         byte[] bytes;
         try
         {
@@ -87,23 +81,17 @@ internal sealed class PhotoNames
                 // Not in this one.
             }
             if (text is not null && text != name)
-            {
                 yield return ShortText.Printable(text);
-            }
         }
     }
 
     private static void Put(Dictionary<string, List<RawFile>> index, string key, RawFile photo)
     {
         if (!index.TryGetValue(key, out List<RawFile>? photos))
-        {
             index[key] = photos = [];
-        }
         // Several readings of one name may be the same; a photo's come one after the other.
         if (photos.Count == 0 || !ReferenceEquals(photos[^1], photo))
-        {
             photos.Add(photo);
-        }
     }
 
     private static RawFile? Only(IEnumerable<RawFile>? photos) => photos?.Take(2).ToArray() is [var one] ? one : null;

@@ -83,9 +83,7 @@ internal sealed class RawFiles
     public bool Claim(string name)
     {
         if (_names.Add(name))
-        {
             return true;
-        }
         Repeated.Add(name);
         return false;
     }
@@ -97,18 +95,14 @@ internal sealed class RawFiles
     public static RawKind KindOf(ReadOnlySpan<byte> head)
     {
         if (head.IsEmpty)
-        {
             return RawKind.Other;
-        }
         if (head.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xD8, 0xFF]) || head.StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'P', (byte)'N', (byte)'G'])
             || head.StartsWith("GIF8"u8) || head.Length >= 12 && head.StartsWith("RIFF"u8) && head[8..12].SequenceEqual("WEBP"u8))
         {
             return RawKind.Photo;
         }
         if (head[0] == 0x93 && head[1..].StartsWith("NUMPY"u8))
-        {
             return RawKind.Array;
-        }
         if (head.StartsWith("PK\u0003\u0004"u8) || head.StartsWith("PK\u0005\u0006"u8) || head.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B])
             || head.Length >= 262 && head[257..262].SequenceEqual("ustar"u8))
         {

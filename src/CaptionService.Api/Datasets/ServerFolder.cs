@@ -10,9 +10,7 @@ internal static class ServerFolder
     public static string Resolve(string folder, DatasetsOptions options)
     {
         if (folder.Contains('\0', StringComparison.Ordinal))
-        {
             throw NotAllowed();
-        }
         foreach (string allowed in options.ImportFolders)
         {
             string root = WithoutLinks(Path.GetFullPath(allowed));
@@ -38,9 +36,7 @@ internal static class ServerFolder
                 cancellation.ThrowIfCancellationRequested();
                 string name = ShortText.Printable(Path.GetRelativePath(folder, item.FullName).Replace(Path.DirectorySeparatorChar, '/'));
                 if (++count > options.MaxFiles)
-                {
                     throw new ProblemException(ProblemTable.ArchiveTooLarge, $"The folder has more than {options.MaxFiles:N0} files.");
-                }
                 if (item.LinkTarget is not null)
                 {
                     into.Links.Add(name);
@@ -54,13 +50,9 @@ internal static class ServerFolder
                     byte[] head = RawFiles.Head(file.FullName);
                     RawKind kind = RawFiles.KindOf(head);
                     if (kind is RawKind.Photo or RawKind.Text or RawKind.Array)
-                    {
                         into.Files.Add(new RawFile(name, file.FullName, kind, Owned: false));
-                    }
                     else
-                    {
                         into.Leave(name, kind, head);
-                    }
                 }
             }
         }

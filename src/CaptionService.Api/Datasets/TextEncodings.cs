@@ -31,19 +31,13 @@ internal static class TextEncodings
         Span<byte> head = stackalloc byte[512];
         head = head[..file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false)];
         if (head.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]) || head.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]))
-        {
             return new(new UnicodeEncoding(bigEndian: head[0] == 0xFE, byteOrderMark: true, throwOnInvalidBytes: true), null, true);
-        }
         if (ZeroEveryOther(head) is { } bigEndian)
-        {
             return new(new UnicodeEncoding(bigEndian, byteOrderMark: false, throwOnInvalidBytes: true), "UTF-16", true);
-        }
         file.Position = 0;
         (bool utf8, byte[] sample) = Sample(file);
         if (utf8)
-        {
             return new(new UTF8Encoding(encoderShouldEmitUTF8Identifier: true, throwOnInvalidBytes: true), null, true);
-        }
         // The best two: the second must make less sense than the first.
         (Encoding Encoding, string Name, double Sense)[] ranked = [.. CodePages(language)
             .Select(page => (Encoding: Strict(page.Number), page.Name))
@@ -96,9 +90,7 @@ internal static class TextEncodings
                 line.WriteByte(buffer[i]);
                 ascii &= buffer[i] < 0x80;
                 if (buffer[i] == '\n' || line.Length > 4096 && buffer[i] < 0x80)
-                {
                     EndLine();
-                }
             }
         }
         EndLine();
@@ -118,9 +110,7 @@ internal static class TextEncodings
         void EndLine()
         {
             if (!ascii)
-            {
                 line.WriteTo(sample);
-            }
             line.SetLength(0);
             ascii = true;
         }

@@ -41,9 +41,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
                 UnpackTar(gzip, allowed, cancellation);
             }
             else
-            {
                 UnpackTar(file, allowed, cancellation);
-            }
         }
         catch (Exception broken) when (broken is InvalidDataException or EndOfStreamException or FormatException or ArgumentException or NotSupportedException or OverflowException or DecoderFallbackException)
         {
@@ -59,27 +57,19 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
         int count = zip.Entries.Count;
         counted.Limit = long.MaxValue;
         if (count > options.MaxFiles)
-        {
             throw TooLarge($"{count:N0} files");
-        }
         foreach (ZipArchiveEntry entry in zip.Entries)
         {
             cancellation.ThrowIfCancellationRequested();
             string name = Enter(entry.FullName);
             if (entry.IsEncrypted)
-            {
                 throw new ProblemException(ProblemTable.UnsafeArchive, $"'{name.Shortened(120)}' is encrypted.");
-            }
             // The upper half is a Unix mode where the zip was made on one.
             int type = entry.ExternalAttributes >> 28 & 0xF;
             if (type is not (0 or 4 or 8))
-            {
                 throw Special(name, type == 0xA ? "a link" : "no plain file");
-            }
             if (entry.FullName.EndsWith('/') || entry.FullName.EndsWith('\\') || type == 4)
-            {
                 continue;
-            }
             using Stream bytes = entry.Open();
             Store(name, bytes, allowed, count: true, cancellation);
         }
@@ -113,18 +103,14 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
     private string Enter(string name)
     {
         if (++_entries > options.MaxFiles)
-        {
             throw TooLarge($"more than {options.MaxFiles:N0} files");
-        }
         return RawFiles.SafeName(name);
     }
 
     private void Store(string name, Stream bytes, long allowed, bool count, CancellationToken cancellation)
     {
         if (name.Length == 0 || RawFiles.IsDebris(name) || !into.Claim(name))
-        {
             return;
-        }
         byte[] buffer = new byte[128 * 1024];
         int read = bytes.ReadAtLeast(buffer.AsSpan(0, RawFiles.HeadBytes), RawFiles.HeadBytes, throwOnEndOfStream: false);
         RawKind kind = RawFiles.KindOf(buffer.AsSpan(0, read));
@@ -140,9 +126,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
             {
                 cancellation.ThrowIfCancellationRequested();
                 if (count && (_unpacked += read) > Math.Min(allowed, options.MaxUnpackedBytes))
-                {
                     throw TooMuch(_unpacked);
-                }
                 file.Write(buffer, 0, read);
             }
         }

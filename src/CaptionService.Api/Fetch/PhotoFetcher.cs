@@ -38,9 +38,7 @@ internal sealed class PhotoFetcher : IDisposable
         var policy = new AntiSSRFPolicy(PolicyConfigOptions.ExternalOnlyLatest) { AllowPlainTextHttp = true, AddXFFHeader = false };
         policy.AddDeniedAddresses(["::/96", "::ffff:0:0:0/96"]);     // IPv4 in IPv6 as it once was written (RFC 4291, 2.5.5.1; RFC 2765), which the library lets pass
         if (_options.AllowedNetworks.Count > 0)
-        {
             policy.AddAllowedAddresses([.. _options.AllowedNetworks]);
-        }
         AntiSSRFHandler handler = policy.GetHandler();
         (handler.UseCookies, handler.Credentials) = (false, null);
         (handler.AllowAutoRedirect, handler.MaxAutomaticRedirections) = (true, FetchOptions.MaxRedirects);
@@ -66,17 +64,11 @@ internal sealed class PhotoFetcher : IDisposable
     public async Task<ReadOnlyMemory<byte>> Fetch(string url, CancellationToken aborted)
     {
         if (!_options.Enabled)
-        {
             throw new ProblemException(ProblemTable.FetchDisabled, "This service does not fetch photos by their address.");
-        }
         if (url.Length > FetchOptions.MaxUrlLength || !Uri.TryCreate(url, UriKind.Absolute, out Uri? address) || address.Scheme is not ("http" or "https"))
-        {
             throw new ProblemException(ProblemTable.UrlRefused, $"A photo's address is an http or https URL of at most {FetchOptions.MaxUrlLength} characters.");
-        }
         if (address.UserInfo.Length > 0)
-        {
             throw new ProblemException(ProblemTable.UrlRefused, "The address holds a name or a password.");
-        }
         try
         {
             return await _attempts.ExecuteAsync(async cancellation => await Get(address, cancellation), aborted);
@@ -100,18 +92,14 @@ internal sealed class PhotoFetcher : IDisposable
         using HttpResponseMessage response = await _client.GetAsync(address, HttpCompletionOption.ResponseHeadersRead, cancellation);
         response.EnsureSuccessStatusCode();
         if (response.Content.Headers.ContentLength > PhotoLimits.MaxBytes)
-        {
             throw TooManyBytes();
-        }
         await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
         var bytes = new MemoryStream();
         byte[] buffer = new byte[64 * 1024];
         for (int read; (read = await body.ReadAsync(buffer, cancellation)) > 0;)
         {
             if (bytes.Length + read > PhotoLimits.MaxBytes)
-            {
                 throw TooManyBytes();
-            }
             bytes.Write(buffer, 0, read);
         }
         return bytes.ToArray();

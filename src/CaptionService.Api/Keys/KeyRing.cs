@@ -122,9 +122,7 @@ public sealed partial class KeyRing(IDbContextFactory<CaptionDb> databases, IOpt
     private void RefuseOpenDoor()
     {
         if (_exposed is not { } address || _keys is not { } keys)
-        {
             return;
-        }
         if (options.Value.Disabled)
         {
             Log.Open(logger, address);

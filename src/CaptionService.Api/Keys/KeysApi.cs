@@ -28,9 +28,7 @@ public static class KeysApi
         });
         AuthorizationBuilder authorization = services.AddAuthorizationBuilder();
         foreach (Scope scope in Enum.GetValues<Scope>())
-        {
             authorization.AddPolicy(Scopes.Policy(scope), policy => policy.RequireAuthenticatedUser().RequireAssertion(call => call.User.May(scope)));
-        }
         // A route that names no scope is for admins. What is no route has nothing to guard: pages of files, 404, 405.
         authorization.SetFallbackPolicy(new AuthorizationPolicy(
             [new AssertionRequirement(call => call.Resource is HttpContext http && http.GetEndpoint() is not RouteEndpoint || call.User.May(Scope.Admin))], []));
@@ -85,9 +83,7 @@ public static class KeysApi
     internal static async Task Revoke(CaptionDb db, string id, DateTimeOffset now, CancellationToken aborted)
     {
         if (await db.ApiKeys.Where(key => key.Id == id && key.RevokedAt == null).ExecuteUpdateAsync(key => key.SetProperty(k => k.RevokedAt, (DateTimeOffset?)now), aborted) == 0)
-        {
             throw new ProblemException(ProblemTable.KeyNotFound, "No key that counts has this id.");
-        }
     }
 }
 

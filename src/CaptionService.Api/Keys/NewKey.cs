@@ -14,14 +14,10 @@ public sealed record NewKey(string? Name, string? Scope, int? Days = null)
     internal (ApiKey Key, string Text) Make(DateTimeOffset now)
     {
         if (Name?.Trim() is not { Length: > 0 and <= 100 } name || name.Printable() != name)
-        {
             throw new ProblemException(ProblemTable.InvalidOption, "name must be 1 to 100 printable characters.");
-        }
         Scope scope = Scopes.Parse(Scope) ?? throw new ProblemException(ProblemTable.InvalidOption, "scope must be caption, train or admin.");
         if (Days is < 1 or > 3650)
-        {
             throw new ProblemException(ProblemTable.InvalidOption, "days must be a number from 1 to 3,650.");
-        }
         string id = Ids.New();
         string text = KeyText.New(id);
         return (new ApiKey

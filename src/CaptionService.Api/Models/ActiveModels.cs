@@ -23,9 +23,7 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
     public async Task<ModelHold> Hold(RegisteredModel model, CancellationToken cancellation)
     {
         if (TryHold(model) is { } loaded)
-        {
             return loaded;
-        }
         await _turn.WaitAsync(cancellation);
         try
         {
@@ -115,9 +113,7 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
         lock (_gate)
         {
             if (_loaded.Find(loaded => Key(loaded.Card) == Key(model.Card)) is not { } found || !found.TryHold())
-            {
                 return null;
-            }
             _loaded.Remove(found);
             _loaded.Add(found);
             return new ModelHold(found);
@@ -151,9 +147,7 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
         try
         {
             if (card is not null)
-            {
                 CheckDigest(captioner.Card, card);
-            }
             captioner.WarmUp();
             return new LoadedModel(captioner, card ?? captioner.Card);
         }
@@ -167,9 +161,7 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
     private static void CheckDigest(ModelCard found, ModelCard registered)
     {
         if (found.Digest != registered.Digest)
-        {
             throw new ModelBundleException($"{BundleFiles.Card} was changed: its SHA-256 is {found.Digest}, the registry has {registered.Digest}.");
-        }
     }
 
     // Not a thread of the pool: libtorch gives every thread that computes a team of its own, which should end with it.

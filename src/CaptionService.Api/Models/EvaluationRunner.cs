@@ -33,15 +33,11 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         Dataset dataset = await db.Datasets.AsNoTracking().SingleOrDefaultAsync(d => d.Id == datasetId, cancellation) ?? throw new ProblemException(ProblemTable.DatasetNotFound, "The member dataset is the id of none.");
         if (dataset.Status != DatasetStatus.Ready)
-        {
             throw new ProblemException(ProblemTable.DatasetNotReady, $"Its status is {dataset.Status.Name()}.");
-        }
         foreach (RegisteredModel? one in (RegisteredModel?[])[model, other])
         {
             if (one is not null && !Tokenizer.SameLanguage(one.Card.Language, dataset.Language))
-            {
                 throw new ProblemException(ProblemTable.InvalidOption, $"{one.Reference} writes in '{one.Card.Language}', the data set is in '{dataset.Language}'.");
-            }
         }
         var evaluation = new Evaluation
         {
@@ -118,9 +114,7 @@ public sealed partial class EvaluationRunner(IDbContextFactory<CaptionDb> databa
         (row.State, row.Result, row.Error) = (state, result, error);
         await db.SaveChangesAsync(CancellationToken.None);
         if (_waiting.TryRemove(evaluation.Id, out TaskCompletionSource? waiting))
-        {
             waiting.TrySetResult();
-        }
     }
 
     private async Task<EvaluationResult> Evaluate(RegisteredModel model, string datasetId, string split, CancellationToken stopping)

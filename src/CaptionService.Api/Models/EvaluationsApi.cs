@@ -39,9 +39,7 @@ public static class EvaluationsApi
                 readiness.ThrowIfNotReady();
                 ComparisonRequest request = await JsonBody.Read<ComparisonRequest>(http, aborted);
                 if (request.Models is not [{ } first, { } second])
-                {
                     throw new ProblemException(ProblemTable.InvalidOption, "models must be two models, the one that is judged first.");
-                }
                 return Accepted(await runner.Add(models.Find(first), models.Find(second), Needed(request.Dataset, "dataset"), Split(request.Split), aborted));
             })
             .Accepts<ComparisonRequest>("application/json").WithName("CompareModels").WithSummary("Says whether the first of two models is better, beyond chance, in the background")

@@ -37,9 +37,7 @@ public sealed class LoadedModel
         {
             int found = Interlocked.CompareExchange(ref _holders, holders + 1, holders);
             if (found == holders)
-            {
                 return true;
-            }
             holders = found;
         }
         return false;
@@ -49,9 +47,7 @@ public sealed class LoadedModel
     public void Release()
     {
         if (Interlocked.Decrement(ref _holders) == 0)
-        {
             _captioner.Dispose();
-        }
     }
 }
 
@@ -67,8 +63,6 @@ public sealed class ModelHold(LoadedModel model) : IDisposable
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _released, 1) == 0)
-        {
             Model.Release();
-        }
     }
 }

@@ -23,18 +23,14 @@ public sealed class ModelGate(ModelRegistry models, EvaluationRunner evaluations
             if (models.ActiveFor(candidate.Card.Language) is { } active)
             {
                 if (active.Reference == candidate.Reference)
-                {
                     return new GateDecision(true, "It was in service already.");
-                }
                 var compared = new List<(string Dataset, Comparison With)>();
                 foreach (string datasetId in datasetIds)
                 {
                     Evaluation queued = await evaluations.Add(candidate, active, datasetId, "dev", cancellation);
                     Evaluation ended = await evaluations.Finished(queued.Id, cancellation);
                     if (ended.Error is { } error)
-                    {
                         return new GateDecision(false, $"Not activated: the comparison with {active.Reference} failed. {error}");
-                    }
                     compared.Add((datasetId, JsonSerializer.Deserialize<Comparison>(ended.Result!, TrainingEvent.Json)!));
                 }
                 int better = compared.Count(c => c.With.Verdict == "better"), worse = compared.Count(c => c.With.Verdict == "worse");
@@ -42,9 +38,7 @@ public sealed class ModelGate(ModelRegistry models, EvaluationRunner evaluations
                     ? $"{only.Sentence}."
                     : $"better on {better} of {compared.Count} data sets, worse on {worse}. {string.Join(' ', compared.Select(c => $"{c.Dataset}: {c.With.Sentence}."))}";
                 if (better == 0 || worse > 0)
-                {
                     return new GateDecision(false, $"Not activated: {why}");
-                }
                 await models.Activate(candidate.Card.Name, candidate.Card.Version, cancellation);
                 return new GateDecision(true, $"Activated: {why}");
             }

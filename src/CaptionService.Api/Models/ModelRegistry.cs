@@ -137,9 +137,7 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     public async Task<RegisteredModel> Publish(string folder, string jobId, string? datasetId, CancellationToken cancellation)
     {
         if (_all.FirstOrDefault(model => model.JobId == jobId) is { } published)
-        {
             return published;
-        }
         string copy = store.Copy(folder);
         try
         {
@@ -179,13 +177,9 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     {
         RegisteredModel model = Find(name, version);
         if (model.Active)
-        {
             throw new ProblemException(ProblemTable.ModelActive, $"{model.Reference} is in service.");
-        }
         if (model.Shipped)
-        {
             throw new ProblemException(ProblemTable.ModelReadOnly, $"{model.Reference} comes with the product.");
-        }
         await store.Delete(model, cancellation);
         Show(await store.Read(CancellationToken.None));
         loaded.Forget(model);
@@ -198,9 +192,7 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     {
         RegisteredModel? before = ActiveFor(model.Card.Language);
         if (model.Active)
-        {
             return model;
-        }
         try
         {
             using ModelHold warm = await loaded.HoldFromDisk(model, cancellation);     // it must be there after a restart too

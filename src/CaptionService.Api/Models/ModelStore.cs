@@ -26,20 +26,14 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
         foreach (var (card, text, _) in shipped)
         {
             if (rows.Find(row => row.Folder.Length == 0 && row.Name == card.Name) is { } known)
-            {
                 (known.Digest, known.Language, known.Scores, known.Card) = (card.Digest, card.Language, Scores(card), text);
-            }
             else
-            {
                 db.Add(Row(card, text, NextVersion(rows, card.Name), folder: "", null, null));
-            }
         }
         await db.SaveChangesAsync(cancellation);
         List<ModelVersion> now = await db.ModelVersions.ToListAsync(cancellation);
         foreach (ModelVersion first in now.Where(row => row.Folder.Length == 0 && !now.Exists(other => other.Active && Tokenizer.SameLanguage(other.Language, row.Language))))
-        {
             (first.Active, first.ActivatedAt) = (true, time.GetUtcNow());
-        }
         await db.SaveChangesAsync(cancellation);
         return await Read(cancellation);
     }
@@ -58,9 +52,7 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
         string copy = Path.Combine(storage.Value.Temporary, Ids.New());
         Directory.CreateDirectory(copy);
         foreach (string file in Directory.GetFiles(folder))
-        {
             File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
-        }
         return copy;
     }
 
@@ -88,15 +80,11 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
         foreach (ModelVersion row in rows.Where(row => row.Active && Tokenizer.SameLanguage(row.Language, model.Card.Language)))
-        {
             row.Active = false;
-        }
         ModelVersion activated = rows.Single(row => row.Name == model.Card.Name && row.Version == model.Card.Version);
         (activated.Active, activated.ActivatedAt) = (true, rolledBack is null ? time.GetUtcNow() : activated.ActivatedAt);
         if (rolledBack is not null)
-        {
             rows.Single(row => row.Name == rolledBack.Card.Name && row.Version == rolledBack.Card.Version).ActivatedAt = null;
-        }
         await db.SaveChangesAsync(CancellationToken.None);
     }
 
@@ -113,9 +101,7 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
     public static void Remove(string folder)
     {
         if (Directory.Exists(folder))
-        {
             Directory.Delete(folder, recursive: true);
-        }
     }
 
     private RegisteredModel Model(ModelVersion row)

@@ -45,9 +45,7 @@ internal static class ModelUpload
     private static async Task Receive(HttpRequest request, string path, long maxBytes, CancellationToken aborted)
     {
         if (request.ContentLength > maxBytes)
-        {
             throw TooLarge($"{request.ContentLength:N0} bytes", maxBytes);
-        }
         RequestBody.Limit(request, maxBytes);
         try
         {
@@ -81,14 +79,10 @@ internal static class ModelUpload
                 BundleFile known = BundleFiles.All.FirstOrDefault(file => file.Name == name) ?? throw Refused($"'{entry.FullName.Printable().Shortened(60)}' has no place in a bundle.");
                 long most = known.MostBytes ?? maxBytes;
                 if (entry.IsEncrypted || (entry.ExternalAttributes >>> 16 & 0xF000) is not (0 or 0x8000))
-                {
                     throw Refused($"{name} is encrypted, a link or a device.");
-                }
                 string target = Path.Combine(folder, name);
                 if (File.Exists(target))
-                {
                     throw Refused($"{name} is in the zip twice.");
-                }
                 await using Stream packed = entry.Open();
                 await using var unpacked = new FileStream(target, FileMode.CreateNew, FileAccess.Write, FileShare.None, 64 * 1024, useAsync: true);
                 await Copy(packed, unpacked, most, () => Refused($"{name} is larger than {most:N0} bytes when unpacked."), aborted);
@@ -112,13 +106,9 @@ internal static class ModelUpload
         }
         uint size = BinaryPrimitives.ReadUInt32LittleEndian(end[12..]), start = BinaryPrimitives.ReadUInt32LittleEndian(end[16..]);
         if (BinaryPrimitives.ReadUInt32LittleEndian(end) != 0x06054B50 || (long)start + size != file.Length - EndBytes)
-        {
             throw Refused("The body is no zip, breaks off, or has something after its end.");
-        }
         if (size > MaxDirectoryBytes)
-        {
             throw Refused("The zip lists far more files than a bundle has.");
-        }
     }
 
     private static async Task Copy(Stream from, Stream to, long most, Func<ProblemException> tooMany, CancellationToken aborted)
@@ -128,9 +118,7 @@ internal static class ModelUpload
         for (int read; (read = await from.ReadAsync(buffer, aborted)) > 0;)
         {
             if ((all += read) > most)
-            {
                 throw tooMany();
-            }
             await to.WriteAsync(buffer.AsMemory(0, read), aborted);
         }
     }

@@ -24,15 +24,11 @@ internal sealed record ShippedModel(ModelCard Card, string Text, string Folder)
                 .OrderByDescending(model => Tokenizer.SameLanguage(model.Card.Language, "en")),
         ];
         if (models.Length == 0)
-        {
             throw new ModelBundleException($"There is no {BundleFiles.Card} in '{folder}' or in a folder there.");
-        }
         for (int i = 0; i < models.Length; i++)
         {
             if (Array.Find(models[..i], other => other.Card.Name == models[i].Card.Name || Tokenizer.SameLanguage(other.Card.Language, models[i].Card.Language)) is { } other)
-            {
                 throw new ModelBundleException($"'{Path.GetFileName(other.Folder)}' and '{Path.GetFileName(models[i].Folder)}' in '{folder}' have a name or a language in common: one bundle for each language.");
-            }
         }
         return models;
     }

@@ -42,9 +42,7 @@ public sealed partial class DataFolder(IOptions<StorageOptions> storage, ILogger
         for (bool said = false; !TryHold(); said = true)
         {
             if (!said)
-            {
                 Log.NotAlone(logger, _path);
-            }
             await Task.Delay(Look, time, stopping);
         }
     }

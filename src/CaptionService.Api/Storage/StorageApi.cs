@@ -49,17 +49,11 @@ public static partial class StorageApi
                 Directory.CreateDirectory(storage.Folder);
                 // Where another server works in the folder, its uploads are under way.
                 if (held.TryHold() && Directory.Exists(storage.Temporary))
-                {
                     Directory.Delete(storage.Temporary, recursive: true);
-                }
                 foreach (string folder in (string[])[storage.Datasets, storage.Jobs, storage.Models, storage.Features, storage.Temporary])
-                {
                     Directory.CreateDirectory(folder);
-                }
                 if (storage.Database == "postgres" && string.IsNullOrEmpty(configuration.GetConnectionString(StorageOptions.PostgresConnection)))
-                {
                     throw new InvalidOperationException($"Storage:Database is postgres, but ConnectionStrings:{StorageOptions.PostgresConnection} is empty.");
-                }
                 await using CaptionDb db = await databases.CreateDbContextAsync(cancellationToken);
                 if (db.Database.IsSqlite())
                 {
@@ -87,14 +81,10 @@ public static partial class StorageApi
         private async Task<IAsyncDisposable?> Turn(CaptionDb db, CancellationToken cancellation)
         {
             if (!db.Database.IsNpgsql())
-            {
                 return null;
-            }
             var database = db.GetService<IRelationalDatabaseCreator>();
             if (!await database.ExistsAsync(cancellation))
-            {
                 await database.CreateAsync(cancellation);
-            }
             // Held until its connection closes: one of its own, not kept in the pool.
             var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(configuration.GetConnectionString(StorageOptions.PostgresConnection)) { Pooling = false }.ToString());
             await connection.OpenAsync(cancellation);

@@ -121,13 +121,9 @@ public sealed class TrainingJob
         (LeaseOwner, LeaseUntil) = (owner, until);
         (Stage, Step, Steps, Rate, SecondsLeft, Error) = ("starting", null, null, null, null, null);
         if (State == JobState.Cancelling)
-        {
             Revision++;
-        }
         else
-        {
             Become(JobState.Running, now);
-        }
     }
 
     /// <summary>Whether a server still holds an attempt.</summary>
@@ -206,9 +202,7 @@ public sealed class TrainingJob
     public void Resume(DateTimeOffset now)
     {
         if (State is not (JobState.Cancelled or JobState.Failed))
-        {
             throw new ProblemException(ProblemTable.JobState, $"The job is {State.Name()}: only what was cancelled or has failed can be resumed.");
-        }
         (CancellingAt, CancelledAt, FailedAt, Error, CrashesWithoutProgress) = (null, null, null, null, 0);
         Become(JobState.Queued, now);
     }
@@ -221,30 +215,20 @@ public sealed class TrainingJob
     {
         CrashesWithoutProgress++;
         if (State == JobState.Cancelling)
-        {
             Become(JobState.Cancelled, now);
-        }
         else if (CrashesWithoutProgress >= most)
-        {
             Fail($"{CrashesWithoutProgress} attempts in a row ended without progress. {why}", now);
-        }
         else
-        {
             Become(JobState.Queued, now);
-        }
     }
 
     /// <summary>The disk is full: another attempt would end the same way, so it waits for who makes room and resumes it.</summary>
     public void OutOfRoom(DateTimeOffset now)
     {
         if (State == JobState.Cancelling)
-        {
             Become(JobState.Cancelled, now);
-        }
         else
-        {
             Fail("The disk is full. Make room and resume the job: it goes on from its last checkpoint.", now);
-        }
     }
 
     /// <summary>It ended without a model.</summary>
@@ -275,9 +259,7 @@ public sealed class TrainingJob
             case JobState.Succeeded: SucceededAt = now; break;
         }
         if (state is not (JobState.Running or JobState.Cancelling))
-        {
             (LeaseOwner, LeaseUntil, Stage, Rate, SecondsLeft) = (null, null, null, null, null);
-        }
     }
 
     private static string? Text(TrainingEvent e, string member) => e.Data.TryGetProperty(member, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;

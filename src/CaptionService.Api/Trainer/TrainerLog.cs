@@ -9,9 +9,7 @@ internal static class TrainerLog
     public static async Task<IReadOnlyList<string>> LastLines(string path, int lines, CancellationToken cancellation)
     {
         if (!File.Exists(path))
-        {
             return [];
-        }
         await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         file.Seek(Math.Max(0, file.Length - MaxBytes), SeekOrigin.Begin);
         using var reader = new StreamReader(file);

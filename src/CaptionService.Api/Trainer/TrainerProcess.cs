@@ -49,9 +49,7 @@ internal sealed class TrainerProcess : IDisposable
         start.Environment["GOMP_SPINCOUNT"] = "0";
         start.Environment["KMP_BLOCKTIME"] = "0";
         if (settings.CudaDevices is { } devices)
-        {
             start.Environment["CUDA_VISIBLE_DEVICES"] = devices;
-        }
         if (settings.CudaMemoryFraction is { } fraction)
         {
             // libtorch's own setting, added to what the operator has set. Of its two names the newer one counts.
@@ -65,9 +63,7 @@ internal sealed class TrainerProcess : IDisposable
         }
         Process process = Process.Start(start)!;
         if (!unix && settings.Niceness > 0)
-        {
             process.PriorityClass = ProcessPriorityClass.BelowNormal;
-        }
         return new TrainerProcess(process, unix ? Task.CompletedTask : Copy(process, log));
     }
 
@@ -100,9 +96,7 @@ internal sealed class TrainerProcess : IDisposable
     public void Dispose()
     {
         if (!_process.HasExited)
-        {
             Kill();
-        }
         _process.Dispose();
     }
 

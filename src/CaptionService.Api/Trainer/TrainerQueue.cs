@@ -36,9 +36,7 @@ internal sealed partial class TrainerQueue(IEnumerable<ITrainerWork> kinds, Data
             {
                 Task added = kind.Added.Changed;
                 foreach (string ended in running.Where(run => run.Value.IsCompleted).Select(run => run.Key).ToArray())
-                {
                     running.Remove(ended);
-                }
                 try
                 {
                     if (!recovered)
@@ -47,9 +45,7 @@ internal sealed partial class TrainerQueue(IEnumerable<ITrainerWork> kinds, Data
                         recovered = true;
                     }
                     while (running.Count < kind.AtOnce && await kind.Next(running.Keys, stopping) is { } next)
-                    {
                         running[next.Id] = Run(next, stopping);
-                    }
                 }
                 catch (Exception failure) when (failure is not OperationCanceledException)
                 {

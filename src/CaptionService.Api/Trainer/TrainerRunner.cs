@@ -33,9 +33,7 @@ public sealed partial class TrainerRunner(IOptions<TrainerOptions> options, Time
             Task changed = run.Changes.Changed, look = Task.Delay(options.Value.Follow, time, CancellationToken.None);
             await Task.WhenAny([ended, changed, look, .. askedAt is null ? [stopped] : Array.Empty<Task>()]);
             if (ended.IsCompleted)
-            {
                 return;
-            }
             TrainerWish wish = run.Look is { } looked ? await looked() : TrainerWish.GoOn;
             if (askedAt is null && (stop.IsCancellationRequested || wish == TrainerWish.Stop))
             {
@@ -50,9 +48,7 @@ public sealed partial class TrainerRunner(IOptions<TrainerOptions> options, Time
                 killed = true;
             }
             if (changed.IsCompleted)
-            {
                 await Task.WhenAny(ended, Task.Delay(BetweenLooks, time, CancellationToken.None));
-            }
         }
     }
 

@@ -15,9 +15,7 @@ internal sealed class EventFile(string path)
     public async Task<(IReadOnlyList<TrainingEvent> Events, Action Stored)> Read(long after, CancellationToken cancellation)
     {
         if (!File.Exists(path))
-        {
             return ([], () => { });
-        }
         await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         file.Seek(_offset, SeekOrigin.Begin);
         byte[] bytes = new byte[Math.Min(MaxBytes, Math.Max(0, file.Length - _offset))];
@@ -29,9 +27,7 @@ internal sealed class EventFile(string path)
             int length = bytes.AsSpan(start, end - start).IndexOf((byte)'\n');
             var e = JsonSerializer.Deserialize<TrainingEvent>(bytes.AsSpan(start, length), TrainingEvent.Json)!;
             if (e.Id > after)
-            {
                 events.Add(e);
-            }
             start += length + 1;
         }
         long next = _offset + end;

@@ -33,9 +33,7 @@ internal sealed class EventStream(HttpResponse response, IDbContextFactory<Capti
                     events = await db.TrainingJobEvents.AsNoTracking().Where(e => e.JobId == id && e.Number > after).OrderBy(e => e.Number).Take(Page).ToListAsync(until);
                 }
                 if (job is null)
-                {
                     return;
-                }
                 var text = new StringBuilder();
                 foreach (TrainingJobEvent e in events)
                 {
@@ -49,9 +47,7 @@ internal sealed class EventStream(HttpResponse response, IDbContextFactory<Capti
                     text.Append($"event: job\ndata: {JsonSerializer.Serialize(TrainingJobResponse.Of(job), Json.Answers)}\n\n");
                 }
                 if (text.Length == 0 && time.GetElapsedTime(spoke) >= Silence)
-                {
                     text.Append(":\n\n");
-                }
                 if (text.Length > 0)
                 {
                     await response.WriteAsync(text.ToString(), until);
@@ -59,9 +55,7 @@ internal sealed class EventStream(HttpResponse response, IDbContextFactory<Capti
                     spoke = time.GetTimestamp();
                 }
                 if (all && job.Ended)
-                {
                     return;
-                }
                 if (events.Count == 0)
                 {
                     await Task.WhenAny(changed, Task.Delay(Look, time, until));

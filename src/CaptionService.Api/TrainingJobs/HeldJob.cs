@@ -29,17 +29,13 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                 await using CaptionDb db = await databases.CreateDbContextAsync();
                 TrainingJob? job = await db.TrainingJobs.FindAsync(id);
                 if (job is null || !job.IsHeld(owner, number))
-                {
                     return (null, false);
-                }
                 state = job.State;
                 (IReadOnlyList<TrainingEvent> events, Action stored) = await file.Read(job.LastEvent, CancellationToken.None);
                 more = events.Count > 0;
                 DateTimeOffset now = time.GetUtcNow();
                 if (!more && job.LeaseUntil - now > lease / 2)
-                {
                     return (state, true);
-                }
                 foreach (TrainingEvent e in events)
                 {
                     db.TrainingJobEvents.Add(new TrainingJobEvent { JobId = id, Number = e.Id, Time = e.Time, Type = e.Type, Data = e.Data.GetRawText() });
@@ -74,14 +70,10 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                 await using CaptionDb db = await databases.CreateDbContextAsync(CancellationToken.None);
                 TrainingJob? job = await db.TrainingJobs.FindAsync([id], CancellationToken.None);
                 if (job is null || !job.IsHeld(owner, number))
-                {
                     return;
-                }
                 change(job);
                 if (await Save(db, CancellationToken.None))
-                {
                     return;
-                }
             }
             catch (Exception failure) when (StorageProblems.Of(failure) is not null && !stopping.IsCancellationRequested)
             {

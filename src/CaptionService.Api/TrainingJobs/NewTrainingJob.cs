@@ -22,18 +22,14 @@ internal static partial class NewTrainingJob
         string? key = Key(http.Request);
         string digest = Convert.ToHexStringLower(SHA256.HashData(body));
         if (key is not null && await Reserve(db, key, digest, time.GetUtcNow(), aborted) is { } made)
-        {
             return Accepted(await TrainingJobsApi.Find(db, made, aborted));
-        }
         TrainingJob job;
         try
         {
             job = await Job(Allowed(TrainingJobRequest.Read(body), http), db, models, time.GetUtcNow(), aborted);
             db.TrainingJobs.Add(job);
             if (key is not null && await db.IdempotencyKeys.FirstOrDefaultAsync(k => k.Key == key, aborted) is { } reserved)
-            {
                 reserved.JobId = job.Id;
-            }
             await db.SaveChangesAsync(CancellationToken.None);
         }
         catch (Exception) when (key is not null)
@@ -59,9 +55,7 @@ internal static partial class NewTrainingJob
         bool hasBase = request.BaseModel is not null || preset.StartsFromActive;
         TrainingOptions options = request.ChosenOptions(preset, hasBase);
         if (request.Name is { } given && !ModelName().IsMatch(given))
-        {
             throw TrainingJobRequest.Invalid("name must be 1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit.");
-        }
         IReadOnlyList<Dataset> datasets = await Find(request, chosen, db, aborted);
         Dataset dataset = datasets[0];
         BaseModel? start = null;
@@ -70,9 +64,7 @@ internal static partial class NewTrainingJob
             start = models.Find(request.BaseModel, dataset.Language)
                 ?? throw new ProblemException(ProblemTable.NoBaseModel, $"The preset {preset.Name} starts from the model in service, but none writes '{dataset.Language}'.");
             if (!Tokenizer.SameLanguage(start.Language, dataset.Language))
-            {
                 throw TrainingJobRequest.Invalid($"baseModel writes '{start.Language}', the data set is '{dataset.Language}': both must be of one language.");
-            }
         }
         var job = new TrainingJob
         {
@@ -89,9 +81,7 @@ internal static partial class NewTrainingJob
             CreatedAt = now,
         };
         if (datasets.All(d => d.Status == DatasetStatus.Ready))
-        {
             job.Queue(now);
-        }
         return job;
     }
 
@@ -105,19 +95,13 @@ internal static partial class NewTrainingJob
             Dataset dataset = await db.Datasets.AsNoTracking().FirstOrDefaultAsync(d => d.Id == id, aborted)
                 ?? throw new ProblemException(ProblemTable.DatasetNotFound, $"No data set has the id that {member} names.");
             if (dataset.Status == DatasetStatus.Refused)
-            {
                 throw new ProblemException(ProblemTable.DatasetNotReady, $"The data set that {member} names was refused: {dataset.Problem}");
-            }
             found.Add(dataset);
             if (!Tokenizer.SameLanguage(found[0].Language, dataset.Language))
-            {
                 throw TrainingJobRequest.Invalid($"{member} names a data set in '{dataset.Language}', datasets[0].id one in '{found[0].Language}': all must be of one language.");
-            }
             // A data set that is still looked at has no report yet: then the trainer refuses it.
             if (chosen.Count > 1 && dataset.Report is { } report && JsonSerializer.Deserialize<DatasetReport>(report, TrainingEvent.Json)!.Photos.Precomputed)
-            {
                 throw TrainingJobRequest.Invalid($"{member} names a data set of features that came instead of photos: it must be trained on alone.");
-            }
         }
         return found;
     }
@@ -141,19 +125,13 @@ internal static partial class NewTrainingJob
                 db.ChangeTracker.Clear();
                 known = await db.IdempotencyKeys.AsNoTracking().FirstOrDefaultAsync(k => k.Key == key, aborted);
                 if (known is null)
-                {
                     throw;
-                }
             }
         }
         if (known.BodyDigest != digest)
-        {
             throw new ProblemException(ProblemTable.IdempotencyKeyReused, "The body is not the one that this Idempotency-Key came with first.");
-        }
         if (known.JobId is { } made)
-        {
             return made;
-        }
         bool taken = now - known.CreatedAt > KeyAbandoned
             && await db.IdempotencyKeys.Where(k => k.Key == key && k.JobId == null && k.CreatedAt == known.CreatedAt).ExecuteUpdateAsync(k => k.SetProperty(x => x.CreatedAt, now), aborted) == 1;
         return taken ? null : throw new ProblemException(ProblemTable.IdempotencyKeyInUse, "The first request with this Idempotency-Key is not answered yet.");
@@ -164,9 +142,7 @@ internal static partial class NewTrainingJob
     {
         string header = request.Headers["Idempotency-Key"].ToString().Trim();
         if (header.Length == 0)
-        {
             return null;
-        }
         string key = header is ['"', .. var quoted, '"'] ? quoted : header;
         return key.Length is > 0 and <= MaxKey && key.All(c => c is >= ' ' and <= '~')
             ? key

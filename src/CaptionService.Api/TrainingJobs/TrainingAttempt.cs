@@ -26,9 +26,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         {
             await Write(stopping);
             if (await Train(stopping) is { } end)
-            {
                 await End(end, stopping);
-            }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
@@ -94,9 +92,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
         }
         while (last is { State: not null, Stored: false } && !stopping.IsCancellationRequested);
         if (last.State is null)
-        {
             Log.Lost(logger, id, number);
-        }
         return last.State is null ? null : end;
 
         async Task<TrainerWish> Look() => (await _job.Follow(events)).State switch
@@ -165,9 +161,7 @@ internal sealed partial class TrainingAttempt(string id, int number, string owne
                     state = job.State;
                     DateTimeOffset now = time.GetUtcNow();
                     if (!job.IsPublishing || job.LeaseUntil - now < settings.Lease * 2 / 3)
-                    {
                         job.Publish(now + settings.Lease);
-                    }
                 }, stopping);
                 if (state != JobState.Running)
                 {

@@ -48,13 +48,9 @@ internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases,
                     : null;
             }
             if (unfit is not null)
-            {
                 job.Fail(unfit, time.GetUtcNow());
-            }
             else if (ready)
-            {
                 job.Queue(time.GetUtcNow());
-            }
         }
         await HeldJob.Save(db, stopping);
     }
@@ -68,9 +64,7 @@ internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases,
                 || ((j.State == JobState.Running || j.State == JobState.Cancelling) && (j.LeaseOwner == _owner || j.LeaseUntil == null || j.LeaseUntil < now))))
             .OrderBy(j => j.CreatedAt).ThenBy(j => j.Id).FirstOrDefaultAsync(stopping);
         if (job is null)
-        {
             return null;
-        }
         job.Claim(_owner, now + settings.Value.Lease, now);
         return await HeldJob.Save(db, stopping) ? (job.Id, job.Attempt) : null;
     }

@@ -59,9 +59,7 @@ public sealed class TrainingJobRequest
             throw new ProblemException(ProblemTable.MalformedBody, $"The body is no JSON object (line {wrong.LineNumber + 1}).");
         }
         if (request is null)
-        {
             throw new ProblemException(ProblemTable.MalformedBody, "The body is null.");
-        }
         CheckUnknown(request.Unknown, "", "dataset, datasets, preset, baseModel, name, seed, budget, options, activateIfBetter");
         CheckUnknown(request.Budget?.Unknown, "budget.", "minutes, epochs");
         return request;
@@ -78,22 +76,14 @@ public sealed class TrainingJobRequest
     internal IReadOnlyList<JobDataset> ChosenDatasets()
     {
         if (Datasets is null)
-        {
             return string.IsNullOrEmpty(Dataset) ? throw Invalid("dataset is missing: the id of one of GET /datasets; or datasets, for several.") : [JobDataset.Plain(Dataset)];
-        }
         if (!string.IsNullOrEmpty(Dataset))
-        {
             throw Invalid("dataset and datasets are both given; it must be one of them.");
-        }
         if (Datasets.Count is 0 or > JobDataset.Most)
-        {
             throw Invalid($"datasets has {Datasets.Count} entries; it must have 1 to {JobDataset.Most}.");
-        }
         JobDataset[] chosen = [.. Datasets.Select((given, i) => (given ?? new TrainingDataset()).Chosen($"datasets[{i}]"))];
         if (chosen.GroupBy(d => d.Id).FirstOrDefault(same => same.Count() > 1) is { } twice)
-        {
             throw Invalid($"datasets has '{twice.Key.Shortened()}' {twice.Count()} times; it must have each data set once.");
-        }
         return chosen.Any(d => d.Judges) ? chosen : throw Invalid($"datasets has none with trust {DataSource.Human}; it must have at least one, for the model to be judged by.");
     }
 
@@ -107,22 +97,16 @@ public sealed class TrainingJobRequest
             TrainingOption option = TrainingOption.All.FirstOrDefault(o => o.Name == name)
                 ?? throw Invalid(ShortText.NoSuch("option", name, [.. TrainingOption.All.Select(o => o.Name)]));
             if (value.ValueKind == JsonValueKind.Null)
-            {
                 continue;
-            }
             if (hasBase && option.OfNetwork)
-            {
                 throw Invalid($"options.{name} cannot be set: the base model's own is kept.");
-            }
             option.Check(value);
             changes[name] = JsonNode.Parse(value.GetRawText());
         }
         Set("seed", Seed);
         Set("epochs", Budget?.Epochs);
         if (Budget?.Minutes is { } minutes && minutes is not (>= TrainingBudget.LeastMinutes and <= TrainingBudget.MostMinutes))
-        {
             throw Invalid(string.Create(CultureInfo.InvariantCulture, $"budget.minutes is {minutes}; it must be {TrainingBudget.LeastMinutes} to {TrainingBudget.MostMinutes}."));
-        }
         TrainingOptions chosen = preset.With(changes);
         try
         {
@@ -149,9 +133,7 @@ public sealed class TrainingJobRequest
     internal static void CheckUnknown(Dictionary<string, JsonElement>? unknown, string where, string known)
     {
         if (unknown is { Count: > 0 })
-        {
             throw Invalid(ShortText.NoSuch("member", where + unknown.Keys.First(), [.. known.Split(", ").Select(name => where + name)]));
-        }
     }
 }
 
@@ -175,13 +157,9 @@ public sealed class TrainingDataset
     {
         TrainingJobRequest.CheckUnknown(Unknown, $"{where}.", "id, weight, trust");
         if (string.IsNullOrEmpty(Id))
-        {
             throw TrainingJobRequest.Invalid($"{where}.id is missing: the id of one of GET /datasets.");
-        }
         if (Weight is { } weight and not (>= DataSource.LeastWeight and <= DataSource.MostWeight))
-        {
             throw TrainingJobRequest.Invalid(string.Create(CultureInfo.InvariantCulture, $"{where}.weight is {weight}; it must be {DataSource.LeastWeight} to {DataSource.MostWeight}."));
-        }
         return Trust is null or DataSource.Human or DataSource.ModelWritten
             ? new JobDataset(Id, Weight ?? 1, Trust ?? DataSource.Human)
             : throw TrainingJobRequest.Invalid($"{where}.trust is '{Trust.Shortened()}'; it must be {DataSource.Human} or {DataSource.ModelWritten}.");

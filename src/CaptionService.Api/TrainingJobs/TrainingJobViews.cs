@@ -54,9 +54,7 @@ internal static class TrainingJobViews
                     [.. data.GetProperty("samples").EnumerateArray().Select(s => new SampleCaption(s.GetProperty("photo").GetString()!, s.GetProperty("caption").GetString()!))]));
             }
             else if (Number(data, "loss") is { } loss)
-            {
                 steps.Add(new StepMetrics(data.GetProperty("step").GetInt64(), e.Time, loss, Number(data, "stepsPerSecond")));
-            }
         }
         return TypedResults.Ok(new TrainingMetricsResponse(steps, epochs));
 
@@ -67,9 +65,7 @@ internal static class TrainingJobViews
     public static async Task<ContentHttpResult> Log(string id, CaptionDb db, IOptions<StorageOptions> storage, int lines = 200, CancellationToken aborted = default)
     {
         if (lines is < 1 or > 10_000)
-        {
             throw TrainingJobRequest.Invalid($"lines is {lines}; it must be 1 to 10000.");
-        }
         TrainingJob job = await TrainingJobsApi.Find(db, id, aborted);
         IReadOnlyList<string> log = await TrainerLog.LastLines(Path.Combine(storage.Value.Jobs, job.Id, "log.txt"), lines, aborted);
         return TypedResults.Text(string.Concat(log.Select(line => line + "\n")), "text/plain; charset=utf-8");

@@ -56,9 +56,7 @@ public static class TrainingJobsApi
             jobs = jobs.Where(j => states.Contains(j.State));
         }
         if (!string.IsNullOrEmpty(dataset))
-        {
             jobs = jobs.Where(JobDataset.UsedBy(dataset));
-        }
         if (!string.IsNullOrEmpty(before))
         {
             TrainingJob last = await Find(db, before, aborted);

@@ -30,9 +30,7 @@ internal static class TrainingJobsOperation
     {
         AddHeader(operation, "Last-Event-ID", "In a stream: number of the last event that the listener has.", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" });
         if (operation.Answer("200") is { Content: { } content })
-        {
             content["text/event-stream"] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Description = "`id:` number, `event:` type, `data:` the event as in JSON; `event: job` with the job, without an id." } };
-        }
     }
 
     private static void AddHeader(OpenApiOperation operation, string name, string description, OpenApiSchema schema) =>
@@ -92,9 +90,7 @@ internal static class TrainingJobsOperation
             Description = $"{option.Description} Range: {option.Range}.{(option.Unit is null ? "" : $" Unit: {option.Unit}.")}",
         };
         if (option.Values is { } values)
-        {
             schema.Enum = [.. values.Select(v => (JsonNode)v)];
-        }
         if (shown is not null)
         {
             JsonElement value = JsonSerializer.SerializeToElement(shown.Options, Json.Requests).GetProperty(name);
@@ -109,9 +105,7 @@ internal static class TrainingJobsOperation
     private static OpenApiSchema Object(string title, string? required, params (string Name, OpenApiSchema Schema)[] members)
     {
         foreach ((string name, OpenApiSchema schema) in members)
-        {
             schema.Type |= name == required || schema.Default is not null ? 0 : JsonSchemaType.Null;
-        }
         return new OpenApiSchema
         {
             Title = title,

@@ -18,9 +18,7 @@ internal sealed class TrainingModels(ModelRegistry models, ModelGate gate)
     public BaseModel? Find(string? reference, string language)
     {
         if (!models.Opened.IsCompleted)
-        {
             throw new ProblemException(ProblemTable.ModelLoading, $"{ProblemTable.ModelLoading.Title}.");
-        }
         return (reference is null ? models.ActiveFor(language) : models.Find(reference)) is { } found
             ? new BaseModel(found.Reference, found.Card.Name, found.Card.Language)
             : null;

@@ -35,9 +35,7 @@ internal sealed record TrainingOption(string Name, string Type, double? Minimum,
             _ => value.ValueKind == JsonValueKind.Number && value.GetDouble() is var number && number >= Minimum && number <= Maximum && (Type == "number" || value.TryGetInt32(out _)),
         };
         if (!fits)
-        {
             throw TrainingJobRequest.Invalid($"{Name} is {value.GetRawText().Shortened()}; it must be {Range}.");
-        }
     }
 
     /// <summary>What it may be, in words.</summary>
