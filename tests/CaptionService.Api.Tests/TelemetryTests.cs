@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text;
+using System.Text.Json.Nodes;
 using CaptionService.Captioning;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -8,7 +9,7 @@ using Microsoft.AspNetCore.Http;
 namespace CaptionService.Api.Tests;
 
 /// <summary>What operators see of a request and of the batch that served it.</summary>
-public sealed class TelemetryTests(Service service)
+public sealed class TelemetryTests(Service service, ShippedSmall shipped)
 {
     [Fact]
     public async Task A_batch_links_the_request_it_serves_and_has_spans_for_encoder_and_search()
@@ -59,16 +60,30 @@ public sealed class TelemetryTests(Service service)
         collector.MapPost("/v1/traces", async (HttpRequest request) => gotTraces.TrySetResult(await Text(request)));
         collector.MapPost("/v1/metrics", async (HttpRequest request) => gotMetrics.TrySetResult(await Text(request)));
         await collector.StartAsync(Service.Cancellation);
-        await using (var factory = new ServiceFactory(host =>
+        // A program of its own, as operators start it: the variables are the process's, and no other service's traces mix in.
+        string storage = Directory.CreateTempSubdirectory("captionservice-").FullName;
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", "http://127.0.0.1:0", "--Storage:Folder", storage, $"--{ShippedSmall.Setting}={shipped.Folder}"]) { RedirectStandardOutput = true };
+        start.Environment[variable] = collector.Urls.Single() + path;
+        start.Environment["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
+        start.Environment["OTEL_SERVICE_NAME"] = "photos-of-mine";
+        using (var program = Process.Start(start)!)
         {
-            ServiceFactory.WithoutModels(host);
-            host.UseSetting(variable, collector.Urls.Single() + path).UseSetting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-                .UseSetting("OTEL_SERVICE_NAME", "photos-of-mine");
-        }))
-        {
-            HttpClient client = await factory.Start(ready: false);
-            Assert.Equal(200, (await Answer.Get(client, "/models")).Status);
-        }   // its end sends what is left
+            string? line = await program.StandardOutput.ReadLineAsync(Service.Cancellation);
+            while (line?.Contains("Now listening on", StringComparison.Ordinal) == false)
+            {
+                line = await program.StandardOutput.ReadLineAsync(Service.Cancellation);
+            }
+            Task<string> rest = program.StandardOutput.ReadToEndAsync(Service.Cancellation);      // keeps the pipe empty
+            using var client = new HttpClient { BaseAddress = new Uri((string)JsonNode.Parse(line!)!["address"]!) };
+            while ((await Answer.Get(client, "/models")).Status != 200)
+            {
+                await Task.Delay(50, Service.Cancellation);
+            }
+            Process.Start("kill", ["-TERM", $"{program.Id}"]).Dispose();
+            await program.WaitForExitAsync(Service.Cancellation);       // its end sends what is left
+            await rest;
+        }
+        Directory.Delete(storage, recursive: true);
 
         Assert.Equal((traces, metrics), (gotTraces.Task.IsCompleted, gotMetrics.Task.IsCompleted));
         if (traces)
