@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text;
-using System.Text.Json.Nodes;
 using CaptionService.Captioning;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -62,26 +61,13 @@ public sealed class TelemetryTests(Service service, ShippedSmall shipped)
         await collector.StartAsync(Service.Cancellation);
         // A program of its own, as operators start it: the variables are the process's, and no other service's traces mix in.
         string storage = Directory.CreateTempSubdirectory("captionservice-").FullName;
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", "http://127.0.0.1:0", "--Storage:Folder", storage, $"--{ShippedSmall.Setting}={shipped.Folder}"]) { RedirectStandardOutput = true };
-        start.Environment[variable] = collector.Urls.Single() + path;
-        start.Environment["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
-        start.Environment["OTEL_SERVICE_NAME"] = "photos-of-mine";
-        using (var program = Process.Start(start)!)
+        await using (var program = new ServiceProcess((variable, collector.Urls.Single() + path), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_SERVICE_NAME", "photos-of-mine"),
+            ("Storage__Folder", storage), (ShippedSmall.Setting.Replace(":", "__", StringComparison.Ordinal), shipped.Folder)))
         {
-            string? line = await program.StandardOutput.ReadLineAsync(Service.Cancellation);
-            while (line?.Contains("Now listening on", StringComparison.Ordinal) == false)
-            {
-                line = await program.StandardOutput.ReadLineAsync(Service.Cancellation);
-            }
-            Task<string> rest = program.StandardOutput.ReadToEndAsync(Service.Cancellation);      // keeps the pipe empty
-            using var client = new HttpClient { BaseAddress = new Uri((string)JsonNode.Parse(line!)!["address"]!) };
-            while ((await Answer.Get(client, "/models")).Status != 200)
-            {
-                await Task.Delay(50, Service.Cancellation);
-            }
-            Process.Start("kill", ["-TERM", $"{program.Id}"]).Dispose();
-            await program.WaitForExitAsync(Service.Cancellation);       // its end sends what is left
-            await rest;
+            using HttpClient client = await program.Ready();
+            Assert.Equal(200, (await Answer.Get(client, "/models")).Status);
+            program.Terminate();
+            await program.Exit();       // its end sends what is left
         }
         Directory.Delete(storage, recursive: true);
 
