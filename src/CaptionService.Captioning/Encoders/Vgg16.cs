@@ -42,7 +42,7 @@ public sealed class Vgg16 : IDisposable
     /// <summary>The scales of int8; null: it runs in floats.</summary>
     public Int8Scales? Scales { get; }
 
-    /// <summary>Why it does not run in int8 though that would be faster here; null: it does, or would not be.</summary>
+    /// <summary>Why the int8 scales beside it are not used though int8 would be faster here; null: they are, there are none, or it would not be.</summary>
     public string? WhyNotInt8 { get; private init; }
 
     /// <summary>The last block as these weights have it.</summary>
@@ -122,7 +122,8 @@ public sealed class Vgg16 : IDisposable
     /// <exception cref="ModelBundleException">A tensor is missing or has another shape; a forced int8 lacks its scales or a machine that can.</exception>
     internal static Vgg16 Load(string path, string sha256, Device device, string choice)
     {
-        var precision = EncoderPrecision.Of(choice, device);
+        // Without scales int8 need not be measured.
+        var precision = choice == EncoderPrecision.Auto && !File.Exists(Int8Scales.PathBeside(path)) ? EncoderPrecision.Fastest(device) : EncoderPrecision.Of(choice, device);
         Int8Scales? scales = null;
         string? why = null;
         try
