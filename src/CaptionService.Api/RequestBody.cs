@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.RegularExpressions;
 using CaptionService.Captioning.Jobs;
@@ -23,13 +24,13 @@ internal static partial class RequestBody
 
     /// <summary>Reads a small body whole.</summary>
     /// <exception cref="ProblemException">It is larger.</exception>
-    public static async Task<byte[]> Read(HttpRequest request, int most, CancellationToken aborted) => await ReadUpTo(request.Body, most, aborted)
-        ?? throw new ProblemException(ProblemTable.BodyTooLarge, $"The body may have {most:N0} bytes.");
+    public static async Task<byte[]> Read(HttpRequest request, int most, CancellationToken aborted) => (await ReadUpTo(request.Body, most, aborted)
+        ?? throw new ProblemException(ProblemTable.BodyTooLarge, $"The body may have {most:N0} bytes.")).ToArray();
 
     /// <summary>Reads a field of a form.</summary>
     /// <returns>null: it is longer.</returns>
     public static async Task<string?> ReadText(Stream field, int most, CancellationToken aborted) =>
-        await ReadUpTo(field, most, aborted) is { } bytes ? Encoding.UTF8.GetString(bytes) : null;
+        await ReadUpTo(field, most, aborted) is { } bytes ? Encoding.UTF8.GetString(bytes.Span) : null;
 
     /// <summary>The declared type of the body, in small letters; empty where there is none.</summary>
     public static string MediaType(HttpRequest request, out StringSegment boundary)
@@ -76,10 +77,25 @@ internal static partial class RequestBody
     /// <summary>The form breaks off.</summary>
     public static ProblemException BrokenForm() => new(ProblemTable.MalformedBody, "The multipart body breaks off, or its parts have too many headers.");
 
-    private static async Task<byte[]?> ReadUpTo(Stream body, int most, CancellationToken aborted)
+    /// <summary>Reads to the end. It grows with what arrives: who promises 20 MB and sends nothing costs nothing.</summary>
+    /// <returns>null: there is more than so many bytes.</returns>
+    public static async Task<ReadOnlyMemory<byte>?> ReadUpTo(Stream body, long most, CancellationToken aborted)
     {
-        byte[] bytes = new byte[most + 1];
-        int length = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, aborted);
-        return length <= most ? bytes[..length] : null;
+        var bytes = new MemoryStream();
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
+        try
+        {
+            for (int read; (read = await body.ReadAsync(buffer, aborted)) > 0;)
+            {
+                if (bytes.Length + read > most)
+                    return null;
+                bytes.Write(buffer, 0, read);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+        return bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
     }
 }

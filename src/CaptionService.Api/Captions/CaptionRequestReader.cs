@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text.Json;
 using CaptionService.Api.Fetch;
 using CaptionService.Captioning.Encoders;
@@ -233,27 +232,8 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         }
     }
 
-    private static async Task<ReadOnlyMemory<byte>> ReadBytes(Stream body, CancellationToken aborted)
-    {
-        // Grows with what arrives: a caller who promises 20 MB and sends nothing costs nothing.
-        var bytes = new MemoryStream();
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
-        try
-        {
-            int read;
-            while ((read = await body.ReadAsync(buffer, aborted)) > 0)
-            {
-                if (bytes.Length + read > PhotoLimits.MaxBytes)
-                    throw TooManyBytes("more");
-                bytes.Write(buffer, 0, read);
-            }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-        return bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
-    }
+    private static async Task<ReadOnlyMemory<byte>> ReadBytes(Stream body, CancellationToken aborted) =>
+        await RequestBody.ReadUpTo(body, PhotoLimits.MaxBytes, aborted) ?? throw TooManyBytes("more");
 
     /// <exception cref="ProblemException">There are more than a request may bring.</exception>
     public static void CheckCount(int photos)

@@ -30,7 +30,7 @@ internal sealed class PhotoFetcher : IDisposable
 {
     private readonly FetchOptions _options;
     private readonly HttpClient _client;
-    private readonly ResiliencePipeline<byte[]> _attempts;
+    private readonly ResiliencePipeline<ReadOnlyMemory<byte>> _attempts;
 
     public PhotoFetcher(IOptions<FetchOptions> options)
     {
@@ -47,9 +47,9 @@ internal sealed class PhotoFetcher : IDisposable
         _client.DefaultRequestHeaders.UserAgent.ParseAdd("CaptionService");
         _client.DefaultRequestHeaders.Accept.ParseAdd("image/jpeg, image/png, image/webp, image/gif, image/*;q=0.5");
         // A GET may be repeated. What was refused stays refused.
-        _attempts = new ResiliencePipelineBuilder<byte[]>()
+        _attempts = new ResiliencePipelineBuilder<ReadOnlyMemory<byte>>()
             .AddTimeout(_options.Timeout)
-            .AddRetry(new RetryStrategyOptions<byte[]>
+            .AddRetry(new RetryStrategyOptions<ReadOnlyMemory<byte>>
             {
                 MaxRetryAttempts = 2, Delay = TimeSpan.FromMilliseconds(200), BackoffType = DelayBackoffType.Exponential, UseJitter = true,
                 ShouldHandle = attempt => ValueTask.FromResult(attempt.Outcome.Exception is HttpRequestException { StatusCode: null or >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests } failure && !IsRefused(failure)),
@@ -87,22 +87,14 @@ internal sealed class PhotoFetcher : IDisposable
         }
     }
 
-    private async Task<byte[]> Get(Uri address, CancellationToken cancellation)
+    private async Task<ReadOnlyMemory<byte>> Get(Uri address, CancellationToken cancellation)
     {
         using HttpResponseMessage response = await _client.GetAsync(address, HttpCompletionOption.ResponseHeadersRead, cancellation);
         response.EnsureSuccessStatusCode();
         if (response.Content.Headers.ContentLength > PhotoLimits.MaxBytes)
             throw TooManyBytes();
         await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
-        var bytes = new MemoryStream();
-        byte[] buffer = new byte[64 * 1024];
-        for (int read; (read = await body.ReadAsync(buffer, cancellation)) > 0;)
-        {
-            if (bytes.Length + read > PhotoLimits.MaxBytes)
-                throw TooManyBytes();
-            bytes.Write(buffer, 0, read);
-        }
-        return bytes.ToArray();
+        return await RequestBody.ReadUpTo(body, PhotoLimits.MaxBytes, cancellation) ?? throw TooManyBytes();
     }
 
     // Besides the library's own: what the resolver says of 0.0.0.0, and the client of a redirection to ftp: or to no address at all.
