@@ -30,7 +30,11 @@ internal static class Scopes
 
     /// <summary>Lets only callers with a scope use a route.</summary>
     public static TBuilder Needs<TBuilder>(this TBuilder routes, Scope scope) where TBuilder : IEndpointConventionBuilder =>
-        routes.RequireAuthorization(Policy(scope)).WithMetadata(new NeededScope(scope)).ProducesProblem(401).ProducesProblem(403).ProducesProblem(429);
+        routes.Guard(scope).ProducesProblem(401).ProducesProblem(403).ProducesProblem(429);
+
+    /// <summary>As <see cref="Needs"/>, for a route that describes its refusals itself.</summary>
+    public static TBuilder Guard<TBuilder>(this TBuilder routes, Scope scope) where TBuilder : IEndpointConventionBuilder =>
+        routes.RequireAuthorization(Policy(scope)).WithMetadata(new NeededScope(scope));
 
     /// <summary>Whether a caller has a scope.</summary>
     public static bool May(this ClaimsPrincipal caller, Scope scope) =>

@@ -31,9 +31,9 @@ internal sealed record JsonPhoto(string? Name, Base64Bytes? Data, string? Url)
         {
             if (reader.TokenType == JsonTokenType.String)
             {
-                return (reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length) <= FetchOptions.MaxUrlLength
-                    && reader.GetString()!.StartsWith("http", StringComparison.OrdinalIgnoreCase) && reader.GetString()!.Contains("://", StringComparison.Ordinal)
-                    ? new JsonPhoto(null, null, reader.GetString())
+                bool isShort = (reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length) <= FetchOptions.MaxUrlLength;
+                return isShort && reader.GetString()! is var text && text.StartsWith("http", StringComparison.OrdinalIgnoreCase) && text.Contains("://", StringComparison.Ordinal)
+                    ? new JsonPhoto(null, null, text)
                     : new JsonPhoto(null, JsonSerializer.Deserialize<Base64Bytes>(ref reader, options), null);
             }
             return JsonSerializer.Deserialize<Members>(ref reader, options) is { } members ? new JsonPhoto(members.Name, members.Data, members.Url) : null;

@@ -34,6 +34,6 @@ public static class CompatibleApi
     {
         foreach (int status in (int[])[400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503, 504])
             route.Produces<T>(status, "application/json");
-        return route.RequireAuthorization(Scopes.Policy(Scope.Caption)).WithMetadata(new NeededScope(Scope.Caption), new ProblemShape(refusal)).Describe(RouteTexts.NameProblems);
+        return route.Guard(Scope.Caption).WithMetadata(new ProblemShape(refusal)).Describe(RouteTexts.NameProblems);
     }
 }

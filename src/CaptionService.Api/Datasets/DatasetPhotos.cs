@@ -1,7 +1,6 @@
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.Net.Http.Headers;
 
 namespace CaptionService.Api.Datasets;
 
@@ -17,7 +16,6 @@ internal static class DatasetPhotos
             throw new ProblemException(ProblemTable.PhotoNotFound, $"The data set has no photo '{name.Quoted()}'.");
         // By the first bytes, as the photo is read: what a stranger calls .html is not shown as a page.
         string? type = Photo.FormatOf(RawFiles.Head(path)) switch { "JPEG" => "image/jpeg", "PNG" => "image/png", "WebP" => "image/webp", "GIF" => "image/gif", _ => null };
-        response.Headers[HeaderNames.XContentTypeOptions] = "nosniff";
         response.Headers.CacheControl = "private, max-age=86400, immutable";
         return TypedResults.PhysicalFile(path, type ?? "application/octet-stream", lastModified: File.GetLastWriteTimeUtc(path));
     }
