@@ -137,19 +137,27 @@ public sealed class CaptionModel : IDisposable
     /// <summary>Captions photos that the encoder has been through.</summary>
     /// <param name="features">(N, 196, 512) or (N, 4096), what the decoder works from; the caller's.</param>
     /// <param name="options">How; one for all.</param>
+    /// <param name="between">Called before each word; null: nothing.</param>
     /// <returns>The captions of each photo, best first.</returns>
-    internal Caption[][] Describe(Tensor features, CaptionOptions options)
+    internal Caption[][] Describe(Tensor features, CaptionOptions options, Action? between = null)
     {
         using var means = ChannelMeans.Of(features);                                        // (N, F)
         using var state = _decoder.Start(features);
         var attention = options.Attention && Card.Decoder.Attends ? new AttentionSteps(state) : null;
-        var found = SearchFor(options).Run((int)features.shape[0], attention is null ? state.Step : attention.Step, _device, _expected?.Expect(means));
+        DecodeStep step = attention is null ? state.Step : attention.Step;
+        var found = SearchFor(options).Run((int)features.shape[0], between is null ? step : Stepped, _device, _expected?.Expect(means));
         double[][]? photos = _calibration is null ? null : Familiarity.LogMeans(means);
         return [.. found.Select((hypotheses, photo) =>
         {
             double[]? confidences = _calibration?.Confidences(hypotheses, _calibration.Familiarity.Factor(photos![photo]));
             return hypotheses.Take(options.Count).Select((hypothesis, rank) => Write(hypothesis, confidences?[rank], options.Sentence, attention)).ToArray();
         })];
+
+        Tensor Stepped(Tensor words, Tensor? remaining, Tensor? parents)
+        {
+            between();
+            return step(words, remaining, parents);
+        }
     }
 
     // The one place that says how many are searched for. A confidence depends on what else was found, so that with a calibration

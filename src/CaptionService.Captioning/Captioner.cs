@@ -21,13 +21,17 @@ public static class Captioner
 {
     /// <summary>Captions a batch with several models that share an encoder: one encoder pass for all photos, one search for each model and
     /// equal options.</summary>
+    /// <param name="jobs">The photos, each with its model.</param>
+    /// <param name="between">Called after each convolution and before each word, on this thread; may caption others meanwhile, with the same
+    /// models too, whose time then counts in this batch's. null: nothing.</param>
     /// <returns>As many lists as jobs, in their order.</returns>
     /// <exception cref="ArgumentException">The models have different encoders.</exception>
-    public static CaptionedBatch Caption(IReadOnlyList<CaptionJob> jobs)
+    public static CaptionedBatch Caption(IReadOnlyList<CaptionJob> jobs, Action? between = null)
     {
         if (jobs.Count == 0)
             return new CaptionedBatch([], 0, TimeSpan.Zero, TimeSpan.Zero);
         var (encoder, device) = (jobs[0].Model.Encoder, TorchRuntime.Device);
+        Action<Tensor>? layerDone = between is null ? null : _ => between();
         if (jobs.Any(job => job.Model.Encoder != encoder))
             throw new ArgumentException("The models have different encoders.", nameof(jobs));
         using var scope = NewDisposeScope();
@@ -45,7 +49,7 @@ public static class Captioner
         TimeSpan encode;
         using (CaptionTrace.Source.StartActivity(CaptionTrace.Encode))
         {
-            pool4 = encoder.Pool4(Vgg16.Pixels(photos));
+            pool4 = encoder.Pool4(Vgg16.Pixels(photos), layerDone);
             encode = Elapsed(start);
         }
 
@@ -64,7 +68,7 @@ public static class Captioner
             {
                 int[] members = [.. group];
                 using var wanted = Rows(features, [.. members.Select(i => Array.IndexOf(own, rows[jobs[i].Photo]))]);
-                var captions = group.Key.Model.Describe(wanted, group.Key.Options);
+                var captions = group.Key.Model.Describe(wanted, group.Key.Options, between);
                 for (int i = 0; i < members.Length; i++)
                     results[members[i]] = captions[i];
             }
@@ -76,7 +80,7 @@ public static class Captioner
         {
             using var encoding = CaptionTrace.Source.StartActivity(CaptionTrace.Encode);
             using var input = Rows(pool4, own);
-            using var regions = block.Forward(input);                                       // (n, 196, 512)
+            using var regions = block.Forward(input, layerDone);                                       // (n, 196, 512)
             var features = singleVector ? encoder.Fc7(regions) : regions.alias();
             encode += Elapsed(start);
             return features;
