@@ -32,9 +32,12 @@ public sealed class CaptionMetrics
 
     internal void Queued(TimeSpan waited) => _queueDuration.Record(waited.TotalSeconds);
 
-    internal void Captioned(CaptionedBatch batch, int answered)
+    // The times of a batch that waited behind are not its own alone: others passed it meanwhile.
+    internal void Captioned(CaptionedBatch batch, int answered, bool behind)
     {
         _photos.Add(answered);
+        if (behind)
+            return;
         _batchSize.Record(batch.Encoded);
         _encodeDuration.Record(batch.Encode.TotalSeconds);
         _searchDuration.Record(batch.Decode.TotalSeconds);

@@ -37,6 +37,9 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyL
     /// <summary>Who asked; empty where callers are not told apart.</summary>
     public string Caller { get; init; } = "";
 
+    /// <summary>Whether it is captioned behind all others, by whoever waits for many.</summary>
+    public bool Behind { get; init; }
+
     /// <summary>When it is this photo's turn: the smallest number comes first. Under the queue's lock.</summary>
     internal long Turn { get; set; }
 
@@ -76,16 +79,19 @@ public sealed class CaptionEntry(Photo photo, CaptionOptions options, IReadOnlyL
 /// Requests call Caption from any thread; one worker calls <see cref="NextBatch"/>.
 /// Callers take turns, photo by photo (start-time fair queueing): who sends many waits for their own, not others for them.
 /// What waits when the worker is free is its next batch, so batches grow with the load and an idle service adds no delay.
+/// Photos that wait behind (<see cref="CaptionBehind"/>) are a batch only while no other waits, and the worker lets those that
+/// come meanwhile pass (<see cref="TryNextBatch"/>).
 /// </remarks>
 public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly List<CaptionEntry> _waiting = [];                                                   // under _gate, oldest first
+    private readonly Queue<CaptionEntry[]> _behind = [];                                                 // under _gate
     private readonly Dictionary<string, long> _lastTurns = [];                                           // under _gate: of callers who wait
     private long _turn;                                                                                  // under _gate: the one that was served last
     private TaskCompletionSource _arrival = new(TaskCreationOptions.RunContinuationsAsynchronously);     // under _gate; done when something came after the worker looked
 
-    /// <summary>Photos waiting now.</summary>
+    /// <summary>Photos waiting now, without those that wait behind.</summary>
     public int Length
     {
         get { lock (_gate) { return _waiting.Count; } }
@@ -115,6 +121,21 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
         }
     }
 
+    /// <summary>Captions photos behind all others, with models that the caller holds, in a batch of their own where it is not too large. No deadline counts, and no capacity.</summary>
+    /// <returns>An answer for each photo, or its failure, in their order.</returns>
+    public IReadOnlyList<Task<CaptionAnswer>> CaptionBehind(IReadOnlyList<Photo> photos, CaptionOptions search, IReadOnlyList<LoadedModel> models, CancellationToken aborted)
+    {
+        long now = time.GetTimestamp();
+        CaptionEntry[] entries = [.. photos.Select(photo => new CaptionEntry(photo, search, models, now, aborted) { Behind = true })];
+        lock (_gate)
+        {
+            foreach (CaptionEntry[] batch in entries.Chunk(options.MaxBatchSize))
+                _behind.Enqueue(batch);
+            _arrival.TrySetResult();
+        }
+        return [.. entries.Select(entry => entry.Answered)];
+    }
+
     /// <summary>Waits until something is to be done and takes it: at most <see cref="CaptioningOptions.MaxBatchSize"/> photos, callers in turn, of each the oldest first, none that is gone.</summary>
     /// <exception cref="OperationCanceledException"><paramref name="stopping"/>.</exception>
     public async Task<CaptionEntry[]> NextBatch(CancellationToken stopping)
@@ -123,16 +144,15 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
         {
             stopping.ThrowIfCancellationRequested();
             Task arrival;
-            TimeSpan wait = Timeout.InfiniteTimeSpan;
+            TimeSpan wait;
             lock (_gate)
             {
-                _waiting.RemoveAll(entry => entry.IsGone);
-                if (_waiting.Count > 0)
+                if (Due(out wait) is { } batch)
+                    return batch;
+                while (_behind.TryDequeue(out CaptionEntry[]? behind))
                 {
-                    // Measured from the oldest photo, never from the newest: steady arrivals cannot put the batch off.
-                    wait = options.MaxQueueDelay - time.GetElapsedTime(_waiting[0].AcceptedAt);
-                    if (wait <= TimeSpan.Zero || _waiting.Count >= options.MaxBatchSize)
-                        return Take();
+                    if (!behind[0].IsGone)
+                        return behind;
                 }
                 if (_arrival.Task.IsCompleted)
                     _arrival = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -147,6 +167,27 @@ public sealed class CaptionQueue(CaptioningOptions options, TimeProvider time)
                 // The oldest photo has waited long enough.
             }
         }
+    }
+
+    /// <summary>Takes the next batch, where one is due that does not wait behind.</summary>
+    public CaptionEntry[]? TryNextBatch()
+    {
+        lock (_gate)
+        {
+            return Due(out _);
+        }
+    }
+
+    /// <param name="wait">How long nothing is due unless something comes.</param>
+    private CaptionEntry[]? Due(out TimeSpan wait)
+    {
+        wait = Timeout.InfiniteTimeSpan;
+        _waiting.RemoveAll(entry => entry.IsGone);
+        if (_waiting.Count == 0)
+            return null;
+        // Measured from the oldest photo, never from the newest: steady arrivals cannot put the batch off.
+        wait = options.MaxQueueDelay - time.GetElapsedTime(_waiting[0].AcceptedAt);
+        return wait <= TimeSpan.Zero || _waiting.Count >= options.MaxBatchSize ? Take() : null;
     }
 
     private CaptionEntry[] Take()

@@ -30,7 +30,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     private readonly Readiness _readiness;
     private readonly CaptionMetrics _metrics;
     private readonly CaptioningOptions _options;
-    private readonly CaptionBatch _caption;
+    private readonly CaptionBatch _caption, _captionBehind;
     private readonly TimeProvider _time;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger<CaptionWorker> _logger;
@@ -44,7 +44,8 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         CaptionBatchWrapper wrapper, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<CaptionWorker> logger)
     {
         (_queue, _models, _readiness, _metrics, _options) = (queue, models, readiness, metrics, options.Value);
-        (_caption, _time, _lifetime, _logger) = (wrapper(Captioner.Caption), time, lifetime, logger);
+        (_caption, _captionBehind) = (wrapper(jobs => Captioner.Caption(jobs)), wrapper(jobs => Captioner.Caption(jobs, LetPass)));
+        (_time, _lifetime, _logger) = (time, lifetime, logger);
         _halving = new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {
@@ -110,6 +111,15 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
             Environment.ExitCode = 1;
             _lifetime.StopApplication();
         }
+    }
+
+    // Between two layers, and two words, of a batch that waited behind: who came meanwhile does not wait for its end.
+    private void LetPass()
+    {
+        int partSize = _partSize;
+        while (_queue.TryNextBatch() is { } batch)
+            Answer(batch);
+        _partSize = partSize;
     }
 
     // An encoder pass for each encoder, whatever the models that see with it.
@@ -186,11 +196,12 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
             CaptionEntry entry = part[i].Entry;
             if (entry.Add(part[i].Model, captioned.Photos[i], _time.GetElapsedTime(entry.AcceptedAt, started), captioned) is { } answer)
             {
-                _metrics.Queued(answer.Queued);
+                if (!entry.Behind)
+                    _metrics.Queued(answer.Queued);
                 answers.Add((entry, answer));
             }
         }
-        _metrics.Captioned(captioned, answers.Count);       // before its callers know
+        _metrics.Captioned(captioned, answers.Count, part[0].Entry.Behind);       // before its callers know
         answers.ForEach(ready => ready.Entry.Answer(ready.Answer));
     }
 
@@ -203,7 +214,8 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
                 links: part.Select(work => work.Entry.Request).Where(request => request != default).Distinct().Select(request => new ActivityLink(request)));
         try
         {
-            return _caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]);
+            CaptionBatch caption = part[0].Entry.Behind ? _captionBehind : _caption;
+            return caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]);
         }
         catch (Exception failure)
         {

@@ -63,6 +63,33 @@ public sealed class CaptionQueueTests
     }
 
     [Fact]
+    public async Task Who_waits_behind_is_a_batch_of_its_own_only_while_nobody_else_waits()
+    {
+        CaptionQueue queue = Queue();
+        using var leaving = new CancellationTokenSource();
+        IReadOnlyList<Task<CaptionAnswer>> left = queue.CaptionBehind([Photo], Search, [], leaving.Token), behind = queue.CaptionBehind([Photo, Photo], Search, [], Cancellation);
+        Task<IReadOnlyList<CaptionAnswer>> asked = Ask(queue, 5);
+        Assert.Equal(5, queue.Length);
+        await leaving.CancelAsync();
+
+        Assert.Equal(4, (await queue.NextBatch(Cancellation)).Length);
+        CaptionEntry[] rest = await queue.NextBatch(Cancellation);
+        Assert.False(Assert.Single(rest).Behind);
+        CaptionEntry[] many = await queue.NextBatch(Cancellation);
+        Assert.Equal([true, true], many.Select(entry => entry.Behind));
+
+        // Who comes while they are captioned can be let pass.
+        Assert.Null(queue.TryNextBatch());
+        Task<IReadOnlyList<CaptionAnswer>> passing = Ask(queue, 1);
+        Reply(queue.TryNextBatch()!);
+        Assert.Single(await passing);
+        Reply(many);
+        Assert.Equal(2, (await Task.WhenAll(behind)).Length);
+        Assert.False(left[0].IsCompleted);
+        Assert.False(asked.IsCompleted);
+    }
+
+    [Fact]
     public async Task A_request_is_accepted_whole_or_not_at_all()
     {
         CaptionQueue queue = Queue();
