@@ -32,7 +32,7 @@ internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRe
             log.Set("QueueMs", timings.QueueMs);
             log.Set("EncodeMs", timings.EncodeMs);
             log.Set("DecodeMs", timings.DecodeMs);
-            ModelReference[] made = [.. asked.Select(model => new ModelReference(model.Card.Language, model.Card.Name, model.Card.Version, model.Card.Digest, model.Card.WhyNoConfidence))];
+            ModelReference[] made = [.. asked.Select(ModelReference.Of)];
             http.Response.Headers["Server-Timing"] = string.Create(CultureInfo.InvariantCulture,
                 $"queue;dur={timings.QueueMs}, encode;dur={timings.EncodeMs}, decode;dur={timings.DecodeMs}");
             http.Response.Headers.ContentLanguage = string.Join(", ", made.Select(model => model.Language));

@@ -30,15 +30,13 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
 {
     private const string UrlName = "url";
 
-    private const int MaxOptionBytes = 1024;
-
     // Decoding is work of the processor: more at once would only take turns, and memory.
     private readonly SemaphoreSlim _decoding = new(Environment.ProcessorCount);
 
     /// <exception cref="ProblemException">The request as a whole is refused.</exception>
     public async Task<CaptionRequest> Read(HttpRequest request, CancellationToken aborted)
     {
-        var options = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        var options = new GivenOptions();
         var urls = new List<string>();
         foreach ((string name, StringValues values) in request.Query)
         {
@@ -47,8 +45,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
                 urls.AddRange(values.OfType<string>());
                 continue;
             }
-            RequestedOptions.CheckName(name);
-            options[name] = values.ToString();
+            options.AddQuery(name, values);
         }
 
         // The declared type tells forms and JSON from the rest. What a photo is, its bytes decide.
@@ -64,7 +61,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         foreach (string url in urls)
             photos.Add(await ReadUrl(null, url, aborted));
         return photos.Count > 0
-            ? new CaptionRequest(photos, options)
+            ? new CaptionRequest(photos, options.Texts)
             : throw new ProblemException(ProblemTable.NoPhoto, "The request was read to its end without a photo.");
     }
 
@@ -72,7 +69,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
     /// <exception cref="ProblemException">The request as a whole is refused.</exception>
     public async Task<IReadOnlyList<UploadedPhoto>> ReadPhotos(HttpRequest request, CancellationToken aborted) =>
         RequestBody.MediaType(request, out StringSegment boundary) == "multipart/form-data"
-            ? await ReadForm(request, boundary, new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase), [], aborted)
+            ? await ReadForm(request, boundary, new GivenOptions(), [], aborted)
             : [await ReadPhoto(request, aborted)];
 
     private async Task<UploadedPhoto> ReadPhoto(HttpRequest request, CancellationToken aborted)
@@ -85,12 +82,11 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
             : await Decode(null, bytes, aborted);
     }
 
-    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment boundary, Dictionary<string, string> options, List<string> urls, CancellationToken aborted)
+    private async Task<List<UploadedPhoto>> ReadForm(HttpRequest request, StringSegment boundary, GivenOptions options, List<string> urls, CancellationToken aborted)
     {
         RequestBody.Limit(request, CaptioningOptions.MaxFormBytes);
         MultipartReader parts = RequestBody.Parts(request, boundary);
         var photos = new List<UploadedPhoto>();
-        var fields = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         try
         {
             while (await parts.ReadNextSectionAsync(aborted) is { } part)
@@ -115,13 +111,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
                 }
                 else
                 {
-                    RequestedOptions.CheckName(field);
-                    bool again = !fields.Add(field);
-                    if (again && !RequestedOptions.IsList(field))
-                        throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is in the form twice.");
-                    string text = await RequestBody.ReadText(part.Body, MaxOptionBytes, aborted)
-                        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The form field '{field}' is longer than {MaxOptionBytes} bytes; a photo needs a file name.");
-                    options[field] = again ? Longer(field, options[field], text) : text;
+                    await options.AddField(field, part.Body, aborted);
                 }
             }
         }
@@ -131,10 +121,6 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         }
         return photos;
     }
-
-    private static string Longer(string field, string list, string item) => list.Length + item.Length < MaxOptionBytes
-        ? $"{list},{item}"
-        : throw new ProblemException(ProblemTable.InvalidOption, $"The option '{field}' is longer than {MaxOptionBytes} bytes.");
 
     // A field holding bytes (`curl -F photo='<file'`) is a photo by its type, one with a file name by that, and one that is called so.
     private static bool IsFile(MultipartSection part, ContentDispositionHeaderValue disposition, string field) =>
@@ -155,7 +141,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         return await Decode(name, bytes, aborted);
     }
 
-    private async Task<List<UploadedPhoto>> ReadJson(HttpRequest request, Dictionary<string, string> options, CancellationToken aborted)
+    private async Task<List<UploadedPhoto>> ReadJson(HttpRequest request, GivenOptions options, CancellationToken aborted)
     {
         RequestBody.Limit(request, CaptioningOptions.MaxJsonBytes);
         JsonCaptionRequest? body;
@@ -169,17 +155,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
             throw new ProblemException(ProblemTable.MalformedBody, $"The body is not the JSON that is expected, at {malformed.Path ?? "$"}{where}.");
         }
         foreach ((string name, JsonElement value) in body?.Options ?? [])
-        {
-            RequestedOptions.CheckName(name);
-            options[name] = value.ValueKind switch
-            {
-                JsonValueKind.String => value.GetString()!,
-                JsonValueKind.Null => "",
-                JsonValueKind.Array when value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String) =>
-                    string.Join(',', value.EnumerateArray().Select(item => item.GetString())),
-                _ => value.GetRawText(),
-            };
-        }
+            options.AddMember(name, value);
 
         JsonPhoto?[] images = [.. body?.Images ?? [], .. body?.Image is { } one ? [one] : Array.Empty<JsonPhoto>()];
         CheckCount(images.Length);

@@ -67,7 +67,10 @@ public sealed record CaptionsResponse(IReadOnlyList<ModelReference> Models, IRea
 /// <param name="Digest">SHA-256 of its <c>model.json</c>, which names every file's own.</param>
 /// <param name="WhyNoConfidence">Why the <c>confidence</c> of its captions is null; absent where it is a number.</param>
 public sealed record ModelReference(string Language, string Name, int Version, string Digest,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? WhyNoConfidence);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? WhyNoConfidence)
+{
+    internal static ModelReference Of(RegisteredModel model) => new(model.Card.Language, model.Card.Name, model.Card.Version, model.Card.Digest, model.Card.WhyNoConfidence);
+}
 
 /// <summary>One photo's captions, or its problem.</summary>
 /// <param name="Name">The file's name, or the name given in JSON; null when there was none.</param>
