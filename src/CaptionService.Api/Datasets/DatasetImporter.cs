@@ -71,7 +71,7 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
         string unpacked = Path.Combine(temporary, "unpacked");
         Directory.CreateDirectory(unpacked);
         if (wanted.Folder is { } folder)
-            ServerFolder.List(ServerFolder.Resolve(folder, options.Value), raw, options.Value, cancellation);
+            ServerFolder.List(ServerFolder.Resolve(folder, options.Value.ImportFolders), raw, options.Value, cancellation);
         var unpacker = new Unpacker(unpacked, options.Value, raw);
         foreach ((string name, string path) in wanted.Files)
         {

@@ -67,7 +67,9 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
             : throw new ProblemException(ProblemTable.NoArchive, "The form was read to its end without a file.");
     }
 
-    private static async Task<MultipartSection?> NextPart(MultipartReader parts, CancellationToken aborted)
+    /// <summary>The next part of a form; null at its end.</summary>
+    /// <exception cref="ProblemException">The form breaks off.</exception>
+    public static async Task<MultipartSection?> NextPart(MultipartReader parts, CancellationToken aborted)
     {
         try
         {
@@ -79,8 +81,8 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
         }
     }
 
-    // Reading and writing fail apart: a body that breaks off is the caller's, a full disk is not.
-    private static async Task Store(Stream body, string path, CancellationToken aborted)
+    /// <summary>Streams a part to the disk. Reading and writing fail apart: a body that breaks off is the caller's, a full disk is not.</summary>
+    public static async Task Store(Stream body, string path, CancellationToken aborted)
     {
         await using FileStream file = new(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0, FileOptions.Asynchronous);
         byte[] buffer = new byte[256 * 1024];

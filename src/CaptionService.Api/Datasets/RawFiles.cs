@@ -77,6 +77,9 @@ internal sealed class RawFiles
         (Nested.Count > 0 ? $" '{Nested[0].Shortened(120)}' is an archive inside the archive and was not opened." : "")
         + (Unread.Count > 0 ? $" {ShortText.Count(Unread.Count, "file")} cannot be read as a photo: '{Unread[0].Name.Shortened(120)}' is {Unread[0].Format}. JPEG, PNG, WebP and GIF are read." : "");
 
+    /// <summary>Which files are wanted, by name and kind; the others are only noted. Default: what a data set is made of.</summary>
+    public Func<string, RawKind, bool> Wants { get; init; } = (_, kind) => kind is RawKind.Photo or RawKind.Text or RawKind.Array;
+
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
 
     /// <summary>Takes a file's name: false when another file has it.</summary>

@@ -5,13 +5,13 @@ internal static class ServerFolder
 {
     /// <summary>The folder a caller named, resolved.</summary>
     /// <param name="folder">Absolute, or below one of the allowed folders.</param>
-    /// <param name="options">Which are allowed.</param>
+    /// <param name="allowedFolders">Which are allowed.</param>
     /// <exception cref="ProblemException">It is outside of all of them, or not there.</exception>
-    public static string Resolve(string folder, DatasetsOptions options)
+    public static string Resolve(string folder, IReadOnlyList<string> allowedFolders)
     {
         if (folder.Contains('\0', StringComparison.Ordinal))
             throw NotAllowed();
-        foreach (string allowed in options.ImportFolders)
+        foreach (string allowed in allowedFolders)
         {
             string root = WithoutLinks(Path.GetFullPath(allowed));
             string wanted = WithoutLinks(Path.GetFullPath(folder, root));
@@ -49,7 +49,7 @@ internal static class ServerFolder
                 {
                     byte[] head = RawFiles.Head(file.FullName);
                     RawKind kind = RawFiles.KindOf(head);
-                    if (kind is RawKind.Photo or RawKind.Text or RawKind.Array)
+                    if (into.Wants(name, kind))
                         into.Files.Add(new RawFile(name, file.FullName, kind, Owned: false));
                     else
                         into.Leave(name, kind, head);
@@ -62,7 +62,9 @@ internal static class ServerFolder
     private static bool IsPlain(FileInfo file) => (file.Attributes & (FileAttributes.Device | FileAttributes.Directory)) == 0
         && (OperatingSystem.IsWindows() || file.Length > 0);
 
-    private static string WithoutLinks(string path)
+    /// <summary>Where a path leads once its links are followed.</summary>
+    /// <exception cref="ProblemException">They go round in a circle.</exception>
+    public static string WithoutLinks(string path)
     {
         string resolved = Path.GetPathRoot(path)!;
         foreach (string part in path[resolved.Length..].Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries))
@@ -84,5 +86,6 @@ internal static class ServerFolder
         return resolved;
     }
 
-    private static ProblemException NotAllowed() => new(ProblemTable.FolderNotAllowed, "The folder is not among those that may be imported from.");
+    /// <summary>The folder is outside of all that is allowed, or there is no such name.</summary>
+    public static ProblemException NotAllowed() => new(ProblemTable.FolderNotAllowed, "The folder is not among those that may be read.");
 }

@@ -6,7 +6,7 @@ namespace CaptionService.Api.Datasets;
 
 /// <summary>
 /// Unpacks zip, tar and tar.gz from strangers. Every file is stored under a number, so no name from outside ever becomes a
-/// path; sizes are counted as bytes come, whatever the archive says of itself; what is no photo, text or array is not stored.
+/// path; sizes are counted as bytes come, whatever the archive says of itself; what is not wanted is not stored.
 /// </summary>
 internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles into)
 {
@@ -114,7 +114,7 @@ internal sealed class Unpacker(string target, DatasetsOptions options, RawFiles 
         byte[] buffer = new byte[128 * 1024];
         int read = bytes.ReadAtLeast(buffer.AsSpan(0, RawFiles.HeadBytes), RawFiles.HeadBytes, throwOnEndOfStream: false);
         RawKind kind = RawFiles.KindOf(buffer.AsSpan(0, read));
-        if (kind is not (RawKind.Photo or RawKind.Text or RawKind.Array))
+        if (!into.Wants(name, kind))
         {
             into.Leave(name, kind, buffer.AsSpan(0, read));
             return;
