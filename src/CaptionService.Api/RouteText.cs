@@ -24,6 +24,9 @@ internal static class RouteTexts
     public static RouteHandlerBuilder Describe(this RouteHandlerBuilder route, Action<OpenApiOperation> describe) =>
         route.WithMetadata(new RouteText((operation, _) => describe(operation)));
 
+    /// <summary>As above, with types of the document.</summary>
+    public static RouteHandlerBuilder Describe(this RouteHandlerBuilder route, Action<OpenApiOperation, OperationFilterContext> describe) => route.WithMetadata(new RouteText(describe));
+
     /// <summary>Describes the JSON that a route reads by itself, whatever type it is declared to be.</summary>
     public static RouteHandlerBuilder JsonBody<T>(this RouteHandlerBuilder route) => route.WithMetadata(new RouteText((operation, context) =>
         operation.Body("application/json", context.SchemaGenerator.GenerateSchema(typeof(T), context.SchemaRepository))));

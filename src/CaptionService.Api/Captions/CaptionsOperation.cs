@@ -2,12 +2,15 @@ using System.Text.Json.Nodes;
 using CaptionService.Api.Fetch;
 using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
 
 namespace CaptionService.Api.Captions;
 
 /// <summary>The three ways into <c>POST /captions</c>, described from the table the request is read with.</summary>
 internal static class CaptionsOperation
 {
+    private const string IncludedType = "CaptionInclude";
+
     private const string AnswerExample = """
         {
           "models": [
@@ -40,17 +43,10 @@ internal static class CaptionsOperation
         }
         """;
 
-    public static void Describe(OpenApiOperation operation)
+    public static void Describe(OpenApiOperation operation, OperationFilterContext context)
     {
         operation.NameProblems();
-        operation.Parameters = [.. OptionSchemas().Select(option => new OpenApiParameter
-        {
-            Name = option.Key,
-            In = ParameterLocation.Query,
-            Description = option.Value.Description,
-            Schema = option.Value,
-            Explode = false,    // include=words,attention
-        }),
+        operation.Parameters = [.. OptionParameters(context),
         new OpenApiParameter
         {
             Name = "url",
@@ -72,7 +68,7 @@ internal static class CaptionsOperation
             Content = new Dictionary<string, IOpenApiMediaType>
             {
                 ["multipart/form-data"] = new OpenApiMediaType { Schema = Form() },
-                [OpenApi.JsonBesideForm] = new OpenApiMediaType { Schema = Json(), Example = JsonNode.Parse(JsonExample) },
+                [OpenApi.JsonBesideForm] = new OpenApiMediaType { Schema = Json(context), Example = JsonNode.Parse(JsonExample) },
                 ["image/jpeg"] = bytes,
                 ["image/png"] = bytes,
                 ["image/webp"] = bytes,
@@ -94,7 +90,18 @@ internal static class CaptionsOperation
         }
     }
 
-    private static Dictionary<string, OpenApiSchema> OptionSchemas()
+    /// <summary>The options as parameters of the query.</summary>
+    public static IEnumerable<OpenApiParameter> OptionParameters(OperationFilterContext context) => OptionSchemas(context).Select(option => new OpenApiParameter
+    {
+        Name = option.Key,
+        In = ParameterLocation.Query,
+        Description = option.Value.Description,
+        Schema = option.Value,
+        Explode = false,    // include=words,attention
+    });
+
+    /// <summary>The options, by name.</summary>
+    public static Dictionary<string, OpenApiSchema> OptionSchemas(OperationFilterContext context)
     {
         var options = NumberOption.All.ToDictionary(option => option.Name, option => new OpenApiSchema
         {
@@ -128,11 +135,16 @@ internal static class CaptionsOperation
         options[RequestedOptions.IncludeName] = new OpenApiSchema
         {
             Type = JsonSchemaType.Array,
-            Items = new OpenApiSchema { Title = "CaptionInclude", Type = JsonSchemaType.String, Enum = [RequestedOptions.WordsItem, RequestedOptions.AttentionItem] },
+            Items = Included(context),
             Description = "What else each caption carries, separated by commas: `words` with their probabilities, `attention` (14×14 weights for each word; brings the words with it). Default: nothing.",
         };
         return options;
     }
+
+    // One type in generated clients, whichever operation names it.
+    private static OpenApiSchemaReference Included(OperationFilterContext context) => context.SchemaRepository.Schemas.ContainsKey(IncludedType)
+        ? new OpenApiSchemaReference(IncludedType, context.Document)
+        : context.SchemaRepository.AddDefinition(IncludedType, new OpenApiSchema { Type = JsonSchemaType.String, Enum = [RequestedOptions.WordsItem, RequestedOptions.AttentionItem], Description = "What else a caption carries." });
 
     // Option fields are left out of the form on purpose: the page would send each one's default beside the query's value.
     private static OpenApiSchema Form() => new()
@@ -152,7 +164,7 @@ internal static class CaptionsOperation
         },
     };
 
-    private static OpenApiSchema Json()
+    private static OpenApiSchema Json(OperationFilterContext context)
     {
         var properties = new Dictionary<string, IOpenApiSchema>
         {
@@ -173,7 +185,7 @@ internal static class CaptionsOperation
                 },
             },
         };
-        foreach ((string name, OpenApiSchema option) in OptionSchemas())
+        foreach ((string name, OpenApiSchema option) in OptionSchemas(context))
             properties[name] = option;
         return new OpenApiSchema { Type = JsonSchemaType.Object, Required = new HashSet<string> { "images" }, Properties = properties, AdditionalPropertiesAllowed = false };
     }
