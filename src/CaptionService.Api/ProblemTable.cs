@@ -71,7 +71,7 @@ public static class ProblemTable
     internal static readonly ProblemKind ModelRefused = new("model_refused", 422, "The model bundle cannot be used", $"Send a zip of {BundleFiles.List(BundleFiles.All)}, as the trainer wrote them.");
     // Data sets
     internal static readonly ProblemKind NoArchive = new("no_archive", 400, "The request brings no data set", "Send a form with an archive (zip, tar, tar.gz) as the file \"archive\", and the captions in it or as the file \"captions\".");
-    internal static readonly ProblemKind FolderNotAllowed = new("folder_not_allowed", 403, "The folder may not be imported from", "Name a folder below one that the operator allows (Datasets:ImportFolders).");
+    internal static readonly ProblemKind FolderNotAllowed = new("folder_not_allowed", 403, "The folder may not be read", "Name a folder below one that the operator allows (Datasets:ImportFolders, CaptionJobs:Folders).");
     internal static readonly ProblemKind DatasetInUse = new("dataset_in_use", 409, "The data set is in use", "Wait until the job is done, or cancel it; then send the request again.");
     internal static readonly ProblemKind ArchiveTooLarge = new("archive_too_large", 413, "The archive holds more than is taken in", "Send fewer or smaller files, or have the operator raise the limit (Datasets).");
     internal static readonly ProblemKind UnknownArchive = new("unknown_archive", 415, "The file is of a kind that is not read", "Send zip, tar or tar.gz.");
@@ -101,6 +101,12 @@ public static class ProblemTable
     internal static readonly ProblemKind IdempotencyKeyInUse = new("idempotency_key_in_use", 409, "A request with this Idempotency-Key is still under way", "Send it again in a moment.");
     internal static readonly ProblemKind IdempotencyKeyReused = new("idempotency_key_reused", 422, "This Idempotency-Key came with another body before", "Use a new key for a new job.");
 
+    // Caption jobs
+    internal static readonly ProblemKind CaptionJobNotFound = new("caption_job_not_found", 404, "No caption job has this id", "GET /caption-jobs lists the jobs.");
+    internal static readonly ProblemKind NoSource = new("no_source", 400, "The job names no photos, or several sources of them", "Send a form with a zip as the file \"archive\", or JSON with either \"dataset\" or \"folder\".");
+    internal static readonly ProblemKind NoPhotosFound = new("no_photos_found", 422, "There are no photos to caption", "Check that the archive, data set or folder has photos: JPEG, PNG, WebP or GIF.");
+    internal static readonly ProblemKind PhotoGone = new("photo_gone", 404, "The photo's file is gone or cannot be read", "Put it back and start a new job.");
+
     // The storage
     internal static readonly ProblemKind DatabaseBusy = new("database_busy", 503, "The database is locked by another program", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind DatabaseDamaged = new("database_damaged", 503, "The database file is damaged", "The operator must put back a copy of it; captions are made meanwhile.");
@@ -113,6 +119,7 @@ public static class ProblemTable
         InvalidOption, UnknownLanguage, MalformedBody, NoPhoto, TooManyPhotos, BadRequest, Empty, BadBase64, UrlRefused, FetchDisabled, NoKey, BadKey, ScopeMissing, KeyNotFound, NotFound, ModelNotFound, DatasetNotFound, PhotoNotFound, EvaluationNotFound, MethodNotAllowed,
         RequestTimeout, BodyTooLarge, TooManyBytes, TooManyPixels, TooMuchMemory, NotAPhoto, UnsupportedMediaType, BrokenPhoto, FetchFailed,
         JobNotFound, JobState, NoBaseModel, IdempotencyKeyInUse, IdempotencyKeyReused,
+        CaptionJobNotFound, NoSource, NoPhotosFound, PhotoGone,
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
         NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,

@@ -1,5 +1,6 @@
 using CaptionService.Api;
 using CaptionService.Api.Audit;
+using CaptionService.Api.CaptionJobs;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Compatible;
 using CaptionService.Api.Datasets;
@@ -34,6 +35,7 @@ builder.Services.AddCaptions();
 builder.Services.AddCompatible();
 builder.Services.AddTrainingJobs();
 builder.Services.AddDatasets();
+builder.Services.AddCaptionJobs();
 builder.Services.AddOpenApiDocument();
 builder.AddTelemetry();
 
@@ -46,6 +48,7 @@ app.UsePageFiles();
 app.UseKeys();
 app.UseAudit();
 app.MapCaptions();
+app.MapCaptionJobs();
 app.MapCompatible();
 app.MapDatasets();
 app.MapModels();

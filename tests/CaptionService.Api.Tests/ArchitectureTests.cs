@@ -17,6 +17,7 @@ public sealed class ArchitectureTests
         ("Models", $"{Doors.Root} Storage Trainer"),
         ("Fetch", Doors.Root),
         ("Captions", $"{Doors.Root} Fetch Models"),
+        ("CaptionJobs", $"{Doors.Root} Storage Trainer Datasets Models Captions"),
         ("Compatible", $"{Doors.Root} Models Captions"),
         ("TrainingJobs", $"{Doors.Root} Storage Trainer Models"));
 }

@@ -81,6 +81,8 @@ public static class DatasetsApi
             throw new ProblemException(ProblemTable.DatasetInUse, $"The training job '{job}' uses it.");
         if (await db.Evaluations.Where(evaluation => evaluation.DatasetId == id && (evaluation.State == EvaluationState.Queued || evaluation.State == EvaluationState.Running)).Select(evaluation => evaluation.Id).FirstOrDefaultAsync(aborted) is { } evaluation)
             throw new ProblemException(ProblemTable.DatasetInUse, $"The evaluation '{evaluation}' uses it.");
+        if (await db.CaptionJobs.Where(job => job.DatasetId == id && !done.Contains(job.State)).Select(job => job.Id).FirstOrDefaultAsync(aborted) is { } captions)
+            throw new ProblemException(ProblemTable.DatasetInUse, $"The caption job '{captions}' uses it.");
         importer.Unsettle(id);
         int deleted;
         try

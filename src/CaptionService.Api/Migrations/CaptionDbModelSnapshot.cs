@@ -76,6 +76,61 @@ namespace CaptionService.Api.Migrations
                     b.ToTable("AuditEntries");
                 });
 
+            modelBuilder.Entity("CaptionService.Api.Storage.CaptionJob", b =>
+                {
+                    b.Property<string>("Id");
+
+                    b.Property<string>("ComparesWith");
+
+                    b.Property<long>("CreatedAt");
+
+                    b.Property<string>("DatasetId");
+
+                    b.Property<int>("Done");
+
+                    b.Property<long?>("EndedAt");
+
+                    b.Property<string>("Error");
+
+                    b.Property<string>("Folder");
+
+                    b.Property<string>("Models")
+                        .IsRequired();
+
+                    b.Property<string>("Options")
+                        .IsRequired();
+
+                    b.Property<int>("Photos");
+
+                    b.Property<string>("PhotosOf")
+                        .IsRequired();
+
+                    b.Property<int>("Problems");
+
+                    b.Property<double?>("Rate");
+
+                    b.Property<long>("Revision")
+                        .IsConcurrencyToken();
+
+                    b.Property<long?>("RunningAt");
+
+                    b.Property<string>("Source")
+                        .IsRequired();
+
+                    b.Property<string>("State")
+                        .IsRequired();
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("State", "CreatedAt");
+
+                    b.ToTable("CaptionJobs");
+                });
+
             modelBuilder.Entity("CaptionService.Api.Storage.Dataset", b =>
                 {
                     b.Property<string>("Id");

@@ -35,6 +35,9 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <summary>Evaluations and comparisons.</summary>
     public DbSet<Evaluation> Evaluations => Set<Evaluation>();
 
+    /// <summary>Jobs that caption many photos.</summary>
+    public DbSet<CaptionJob> CaptionJobs => Set<CaptionJob>();
+
     /// <summary>Keys of callers.</summary>
     public DbSet<ApiKey> ApiKeys => Set<ApiKey>();
 
@@ -55,6 +58,12 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
         Own<TrainingJob>(modelBuilder, job =>
         {
             job.Property(j => j.State).HasConversion<string>();
+            job.Property(j => j.Revision).IsConcurrencyToken();
+            job.HasIndex(j => new { j.State, j.CreatedAt });
+        });
+        Own<CaptionJob>(modelBuilder, job =>
+        {
+            job.Property(j => j.State).HasConversion(new SmallLetters<JobState>());
             job.Property(j => j.Revision).IsConcurrencyToken();
             job.HasIndex(j => new { j.State, j.CreatedAt });
         });

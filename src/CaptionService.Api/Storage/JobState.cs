@@ -3,24 +3,24 @@ namespace CaptionService.Api.Storage;
 /// <summary>Where a job is in its life.</summary>
 public enum JobState
 {
-    /// <summary>The data set is being looked at.</summary>
+    /// <summary>What it works on is being looked at, or still comes.</summary>
     Validating,
 
     /// <summary>Waiting for its turn.</summary>
     Queued,
 
-    /// <summary>Its trainer runs.</summary>
+    /// <summary>It is worked on.</summary>
     Running,
 
-    /// <summary>Its trainer saves and stops.</summary>
+    /// <summary>Its work is saved and stops.</summary>
     Cancelling,
 
     /// <summary>Stopped on request; can be resumed.</summary>
     Cancelled,
 
-    /// <summary>Ended without a model; can be resumed.</summary>
+    /// <summary>Ended before its end; can be resumed.</summary>
     Failed,
 
-    /// <summary>The model is there.</summary>
+    /// <summary>All is done.</summary>
     Succeeded,
 }

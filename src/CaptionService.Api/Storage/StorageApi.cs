@@ -50,7 +50,7 @@ public static partial class StorageApi
                 // Where another server works in the folder, its uploads are under way.
                 if (held.TryHold() && Directory.Exists(storage.Temporary))
                     Directory.Delete(storage.Temporary, recursive: true);
-                foreach (string folder in (string[])[storage.Datasets, storage.Jobs, storage.Models, storage.Features, storage.Temporary])
+                foreach (string folder in (string[])[storage.Datasets, storage.Jobs, storage.CaptionJobs, storage.Models, storage.Features, storage.Temporary])
                     Directory.CreateDirectory(folder);
                 if (storage.Database == "postgres" && string.IsNullOrEmpty(configuration.GetConnectionString(StorageOptions.PostgresConnection)))
                     throw new InvalidOperationException($"Storage:Database is postgres, but ConnectionStrings:{StorageOptions.PostgresConnection} is empty.");

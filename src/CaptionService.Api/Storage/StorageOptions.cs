@@ -32,6 +32,9 @@ public sealed class StorageOptions
     /// <summary>Job folders, as the trainer reads and writes them.</summary>
     public string Jobs => In("jobs");
 
+    /// <summary>Folders of caption jobs: their photos and results.</summary>
+    public string CaptionJobs => In("caption-jobs");
+
     /// <summary>Bundles of the registry: name/version.</summary>
     public string Models => In("models");
 

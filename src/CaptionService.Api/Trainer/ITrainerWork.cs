@@ -1,6 +1,6 @@
 namespace CaptionService.Api.Trainer;
 
-/// <summary>One kind of work that trainer processes do: what waits, and what a run of it means. The queue takes it from here.</summary>
+/// <summary>One kind of work in the background, most of it by trainer processes: what waits, and what a run of it means. The queue takes it from here.</summary>
 public interface ITrainerWork
 {
     /// <summary>Most of them at the same time.</summary>

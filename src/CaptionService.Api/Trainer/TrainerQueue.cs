@@ -3,7 +3,7 @@ using CaptionService.Api.Storage;
 namespace CaptionService.Api.Trainer;
 
 /// <summary>
-/// The one queue of trainer processes. Each kind of work has places of its own, so that an evaluation does not wait for hours
+/// The one queue of work in the background. Each kind of work has places of its own, so that an evaluation does not wait for hours
 /// of training. Whatever happens with one run, the next has its turn; this server may die at any line.
 /// </summary>
 internal sealed partial class TrainerQueue(IEnumerable<ITrainerWork> kinds, DataFolder folder, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<TrainerQueue> logger) : BackgroundService

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using CaptionService.Api.Captions;
+using CaptionService.Api.Tests.CaptionJobs;
 using CaptionService.Captioning;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
@@ -81,6 +82,39 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
         model.Release();
         Assert.Equal(200, (await first).Status);
         Assert.Equal(16, (await waits).Results.Count);
+        await StillWorks();
+    }
+
+    [Fact]
+    public async Task A_request_passes_a_batch_of_a_job_that_is_under_way()
+    {
+        var begun = new ConcurrentQueue<string>();
+        var waits = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        service.Fault(caption => jobs =>
+        {
+            string which = jobs.Count == 4 ? "many" : "one";
+            begun.Enqueue($"{which} begin");
+            if (which == "many")
+            {
+                waits.Task.GetAwaiter().GetResult();
+            }
+            CaptionedBatch captioned = caption(jobs);
+            begun.Enqueue($"{which} end");
+            return captioned;
+        });
+
+        string job = (await Jobs.Send(service.Client, Jobs.Many(4), "?count=1")).Id();
+        while (begun.IsEmpty)
+        {
+            await Task.Delay(5, Service.Cancellation);
+        }
+        Task<Answer> asked = service.Send(1);
+        await service.Waiting(1);
+        waits.SetResult();
+        Assert.NotEmpty((await asked).Best());
+        await Jobs.Until(service.Client, job, "succeeded");
+
+        Assert.Equal(["many begin", "one begin", "one end", "many end"], begun);
         await StillWorks();
     }
 

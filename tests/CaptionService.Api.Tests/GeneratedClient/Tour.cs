@@ -58,6 +58,30 @@ public static class Tour
             Assert.Equal(0xFF, file.Stream.ReadByte());      // JPEG
         }
 
+        // Many photos at once: of the data set, and of an archive.
+        CaptionJobResponse many = await client.PostCaptionJobAsync(count: 1, dataset: dataset.Id, cancellationToken: aborted);
+        CaptionJobResponse other = await client.PostCaptionJobAsync(archive: new FileParameter(new MemoryStream(archive), "photos.zip"), beamWidth: 2, count: 2, cancellationToken: aborted);
+        Assert.Equal("cancelled", (await client.CancelCaptionJobAsync(other.Id, aborted)).State);       // while it waits for the first
+        while ((many = await client.GetCaptionJobAsync(many.Id, aborted)).State != "succeeded")
+        {
+            Assert.True(many.State is "queued" or "running", many.Error);
+            await Task.Delay(100, aborted);
+        }
+        CaptionJobResultsResponse results = await client.GetCaptionJobResultsAsync(many.Id, offset: 1, limit: 2, cancellationToken: aborted);
+        Assert.Equal([2, 3], results.Results.Select(result => result.Number));
+        Assert.NotEmpty(results.Results.First().Captions!.Single().Text);
+        using (FileResponse stream = await client.GetCaptionJobEventsAsync(many.Id, cancellationToken: aborted))
+        {
+            Assert.Contains("event: job", await new StreamReader(stream.Stream).ReadToEndAsync(aborted), StringComparison.Ordinal);
+        }
+        await client.ResumeCaptionJobAsync(other.Id, aborted);
+        while ((other = await client.GetCaptionJobAsync(other.Id, aborted)).State != "succeeded")
+        {
+            await Task.Delay(100, aborted);
+        }
+        Assert.Equal(2, (await client.GetCaptionJobsAsync(cancellationToken: aborted)).Total);
+        await client.DeleteCaptionJobAsync(other.Id, aborted);
+
         // A job, cancelled and resumed.
         Assert.Contains((await client.GetTrainingPresetsAsync(aborted)).Presets, preset => preset.Name == "best");
         var request = new TrainingJobRequest

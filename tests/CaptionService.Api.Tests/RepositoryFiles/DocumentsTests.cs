@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
+using CaptionService.Api.CaptionJobs;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Compatible;
 using CaptionService.Api.Datasets;
@@ -25,6 +26,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(CaptioningOptions))]
     [InlineData(typeof(ModelsOptions))]
     [InlineData(typeof(DatasetsOptions))]
+    [InlineData(typeof(CaptionJobsOptions))]
     [InlineData(typeof(TrainingSettings), typeof(TrainerOptions))]
     [InlineData(typeof(StorageOptions))]
     [InlineData(typeof(CorsSettings))]
