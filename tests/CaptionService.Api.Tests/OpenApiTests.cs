@@ -47,6 +47,8 @@ public sealed class OpenApiTests(Service service)
             "delete /caption-jobs/{id}: 204 401 403 404 409 429 503",
             "get /caption-jobs/{id}/results: 200 400 401 403 404 429 503",
             "get /caption-jobs/{id}/events: 200 204 400 401 403 404 429 503",
+            "post /caption-jobs/{id}/compare: 202 400 401 403 404 413 415 429 503 507",
+            "get /caption-jobs/{id}/changes: 200 400 401 403 404 409 429 503",
             "post /caption-jobs/{id}/cancel: 202 401 403 404 409 429 503",
             "post /caption-jobs/{id}/resume: 202 401 403 404 409 429 503",
             "get /training-presets: 200 401 403 429",

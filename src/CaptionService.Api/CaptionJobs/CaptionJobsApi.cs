@@ -44,6 +44,16 @@ public static class CaptionJobsApi
             .WithName("CancelCaptionJob").WithSummary("Stops a job; its results stay, and it can be resumed").Problems(404, 409, 503);
         jobs.MapPost("/{id}/resume", (string id, CaptionDb db, CaptionJobSignals signals, CancellationToken aborted) => Change(db, id, job => job.Resume(), signals, aborted))
             .WithName("ResumeCaptionJob").WithSummary("Goes on with a cancelled or failed job, with the photo after its last result").Problems(404, 409, 503);
+        jobs.MapPost("/{id}/compare", async Task<Accepted<CaptionJobResponse>> (string id, HttpRequest request, NewCaptionJob jobs, CaptionDb db, CancellationToken aborted) =>
+            {
+                CaptionComparisonRequest wanted = await JsonBody.Read<CaptionComparisonRequest>(request, aborted);
+                return Accepted(await jobs.Compare(await Find(db, id, aborted), wanted.Model, db));
+            })
+            .Accepts<CaptionComparisonRequest>("application/json").WithName("CompareCaptionJob").WithSummary("Captions a job's photos with another model, to see what would change")
+            .WithDescription("A job of its own, over the same photos with the same options: GET /caption-jobs/{id}/changes of it has the captions that differ.").Problems(400, 404, 413, 415, 503, 507);
+        jobs.MapGet("/{id}/changes", CaptionChanges.Get).WithName("GetCaptionJobChanges").WithSummary("The captions that differ from those of the job that is compared with, old and new side by side, the worst changes first")
+            .WithDescription("Of each photo the best caption in the new model's language. Worst is what lost most confidence: calibrated, it means the same for all models.")
+            .Problems(400, 404, 409, 503).Describe(Paging.List.Describe);
         jobs.MapDelete("/{id}", Delete).WithName("DeleteCaptionJob").WithSummary("Deletes a job that has ended, with its results and the photos that were sent with it").Problems(404, 409, 503);
     }
 

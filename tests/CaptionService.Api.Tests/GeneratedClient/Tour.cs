@@ -79,8 +79,15 @@ public static class Tour
         {
             await Task.Delay(100, aborted);
         }
-        Assert.Equal(2, (await client.GetCaptionJobsAsync(cancellationToken: aborted)).Total);
-        await client.DeleteCaptionJobAsync(other.Id, aborted);
+        CaptionJobResponse compared = await client.CompareCaptionJobAsync(other.Id, new CaptionComparisonRequest { Model = shipped.Name }, aborted);
+        while ((await client.GetCaptionJobAsync(compared.Id, aborted)).State != "succeeded")
+        {
+            await Task.Delay(100, aborted);
+        }
+        CaptionChangesResponse changes = await client.GetCaptionJobChangesAsync(compared.Id, cancellationToken: aborted);
+        Assert.Equal((other.Photos, 0), (changes.Compared, changes.Changed));       // with the same model
+        Assert.Equal(3, (await client.GetCaptionJobsAsync(cancellationToken: aborted)).Total);
+        await client.DeleteCaptionJobAsync(compared.Id, aborted);
 
         // A job, cancelled and resumed.
         Assert.Contains((await client.GetTrainingPresetsAsync(aborted)).Presets, preset => preset.Name == "best");
