@@ -10,6 +10,7 @@ using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
+using CaptionService.Api.Webhooks;
 
 if (args is ["keys", .. string[] command])
 {
@@ -36,6 +37,7 @@ builder.Services.AddCompatible();
 builder.Services.AddTrainingJobs();
 builder.Services.AddDatasets();
 builder.Services.AddCaptionJobs();
+builder.Services.AddWebhooks();
 builder.Services.AddOpenApiDocument();
 builder.AddTelemetry();
 

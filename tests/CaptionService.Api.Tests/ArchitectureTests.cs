@@ -19,5 +19,6 @@ public sealed class ArchitectureTests
         ("Captions", $"{Doors.Root} Fetch Models"),
         ("CaptionJobs", $"{Doors.Root} Storage Trainer Datasets Models Captions"),
         ("Compatible", $"{Doors.Root} Models Captions"),
+        ("Webhooks", $"{Doors.Root} Storage Trainer Fetch"),
         ("TrainingJobs", $"{Doors.Root} Storage Trainer Models"));
 }

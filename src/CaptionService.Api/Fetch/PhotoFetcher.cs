@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Sockets;
 using CaptionService.Captioning.Encoders;
 using Microsoft.Extensions.Options;
-using Microsoft.Security.AntiSSRF;
 using Polly;
 using Polly.Retry;
 using Polly.Timeout;
@@ -21,11 +20,7 @@ public static class FetchApi
     }
 }
 
-/// <summary>
-/// Fetches photos by their address, for callers who are not trusted with the network that the service stands in
-/// (server-side request forgery, OWASP). The library resolves a name, refuses it where any of its addresses is private, loopback,
-/// link-local or otherwise not public, connects to what it has checked, and does so again for each redirection.
-/// </summary>
+/// <summary>Fetches photos by their address, for callers who are not trusted with the network that the service stands in.</summary>
 internal sealed class PhotoFetcher : IDisposable
 {
     private readonly FetchOptions _options;
@@ -35,16 +30,7 @@ internal sealed class PhotoFetcher : IDisposable
     public PhotoFetcher(IOptions<FetchOptions> options)
     {
         _options = options.Value;
-        var policy = new AntiSSRFPolicy(PolicyConfigOptions.ExternalOnlyLatest) { AllowPlainTextHttp = true, AddXFFHeader = false };
-        policy.AddDeniedAddresses(["::/96", "::ffff:0:0:0/96"]);     // IPv4 in IPv6 as it once was written (RFC 4291, 2.5.5.1; RFC 2765), which the library lets pass
-        if (_options.AllowedNetworks.Count > 0)
-            policy.AddAllowedAddresses([.. _options.AllowedNetworks]);
-        AntiSSRFHandler handler = policy.GetHandler();
-        (handler.UseCookies, handler.Credentials) = (false, null);
-        (handler.AllowAutoRedirect, handler.MaxAutomaticRedirections) = (true, FetchOptions.MaxRedirects);
-        handler.PooledConnectionLifetime = TimeSpan.FromMinutes(1);     // then the name is resolved, and checked, anew
-        _client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
-        _client.DefaultRequestHeaders.UserAgent.ParseAdd("CaptionService");
+        _client = GuardedClient.New(_options.AllowedNetworks, FetchOptions.MaxRedirects);
         _client.DefaultRequestHeaders.Accept.ParseAdd("image/jpeg, image/png, image/webp, image/gif, image/*;q=0.5");
         // A GET may be repeated. What was refused stays refused.
         _attempts = new ResiliencePipelineBuilder<ReadOnlyMemory<byte>>()
@@ -52,7 +38,7 @@ internal sealed class PhotoFetcher : IDisposable
             .AddRetry(new RetryStrategyOptions<ReadOnlyMemory<byte>>
             {
                 MaxRetryAttempts = 2, Delay = TimeSpan.FromMilliseconds(200), BackoffType = DelayBackoffType.Exponential, UseJitter = true,
-                ShouldHandle = attempt => ValueTask.FromResult(attempt.Outcome.Exception is HttpRequestException { StatusCode: null or >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests } failure && !IsRefused(failure)),
+                ShouldHandle = attempt => ValueTask.FromResult(attempt.Outcome.Exception is HttpRequestException { StatusCode: null or >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests } failure && !GuardedClient.IsRefused(failure)),
             })
             .Build();
     }
@@ -73,7 +59,7 @@ internal sealed class PhotoFetcher : IDisposable
         {
             return await _attempts.ExecuteAsync(async cancellation => await Get(address, cancellation), aborted);
         }
-        catch (Exception refused) when (IsRefused(refused))
+        catch (Exception refused) when (GuardedClient.IsRefused(refused))
         {
             throw new ProblemException(ProblemTable.UrlRefused, "The address, or one that it leads to, is not public.");
         }
@@ -96,10 +82,6 @@ internal sealed class PhotoFetcher : IDisposable
         await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
         return await RequestBody.ReadUpTo(body, PhotoLimits.MaxBytes, cancellation) ?? throw TooManyBytes();
     }
-
-    // Besides the library's own: what the resolver says of 0.0.0.0, and the client of a redirection to ftp: or to no address at all.
-    private static bool IsRefused(Exception? failure) =>
-        failure is AntiSSRFException or ArgumentException or NotSupportedException or InvalidOperationException or FormatException || (failure is not null && IsRefused(failure.InnerException));
 
     private static ProblemException TooManyBytes() => new(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, the one at this address has more.");
 

@@ -365,6 +365,33 @@ namespace CaptionService.Api.Migrations
 
                     b.ToTable("TrainingJobEvents");
                 });
+
+            modelBuilder.Entity("CaptionService.Api.Storage.WebhookMessage", b =>
+                {
+                    b.Property<string>("Id");
+
+                    b.Property<int>("Attempts");
+
+                    b.Property<string>("Body")
+                        .IsRequired();
+
+                    b.Property<long>("CreatedAt");
+
+                    b.Property<long>("NextAt");
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
+                    b.Property<string>("Url")
+                        .IsRequired();
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("NextAt");
+
+                    b.ToTable("WebhookMessages");
+                });
 #pragma warning restore 612, 618
         }
     }

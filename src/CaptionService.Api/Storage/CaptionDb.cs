@@ -38,6 +38,9 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <summary>Jobs that caption many photos.</summary>
     public DbSet<CaptionJob> CaptionJobs => Set<CaptionJob>();
 
+    /// <summary>What addresses are to be told.</summary>
+    public DbSet<WebhookMessage> WebhookMessages => Set<WebhookMessage>();
+
     /// <summary>Keys of callers.</summary>
     public DbSet<ApiKey> ApiKeys => Set<ApiKey>();
 
@@ -72,6 +75,7 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
             e.HasKey(x => new { x.JobId, x.Number });
             e.Property(x => x.Number).ValueGeneratedNever();
         });
+        Own<WebhookMessage>(modelBuilder, message => message.HasIndex(m => m.NextAt));
         Own<IdempotencyKey>(modelBuilder, key => key.HasKey(StorageColumn, nameof(IdempotencyKey.Key)));
         Own<ModelVersion>(modelBuilder, version =>
         {

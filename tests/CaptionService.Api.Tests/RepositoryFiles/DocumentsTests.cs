@@ -11,6 +11,7 @@ using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
+using CaptionService.Api.Webhooks;
 using CaptionService.Tests;
 
 namespace CaptionService.Api.Tests.RepositoryFiles;
@@ -34,6 +35,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(CompatibleOptions))]
     [InlineData(typeof(ForwardedSettings))]
     [InlineData(typeof(RateLimitOptions))]
+    [InlineData(typeof(WebhooksOptions))]
     public void Every_setting_is_in_the_table_of_settings(params Type[] ofSection)
     {
         string section = (string)ofSection[0].GetField("Section")!.GetRawConstantValue()!;
