@@ -70,7 +70,6 @@ internal sealed class JobFolder : IDisposable
         Patience = 1000,
         Dropout = 0.3,
         WeightAverage = 0.9,
-        ScheduledSampling = 0.3,
         LabelSmoothing = 0.1,
         Precision = "float32",
         Seed = 7,

@@ -10,7 +10,7 @@ namespace CaptionService.Captioning.Decoders;
 public sealed class PackedCaptions : IDisposable
 {
     /// <summary>(M) int64: the word read at each position; <c>&lt;start&gt;</c> first.</summary>
-    public Tensor Words { get; private set; }
+    public Tensor Words { get; }
 
     /// <summary>(M) int64: the word to be predicted at each position; <c>&lt;end&gt;</c> last.</summary>
     public Tensor Targets { get; }
@@ -65,13 +65,6 @@ public sealed class PackedCaptions : IDisposable
         RowOfPosition = Keep(rowOf, device);
         Photos = Keep([.. rows.Select(r => (long)r.photo)], device);
         Slots = Keep([.. rows.Select(r => (long)r.slot)], device);
-    }
-
-    /// <summary>Replaces the words read (scheduled sampling); takes ownership of <paramref name="words"/>, (M) int64.</summary>
-    public void ReplaceWords(Tensor words)
-    {
-        Words.Dispose();
-        Words = words.DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>

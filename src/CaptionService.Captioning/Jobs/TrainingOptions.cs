@@ -106,10 +106,6 @@ public sealed record TrainingOptions
     [Range(0.0, 0.9), Description("Share of the word vectors' and outputs' values dropped."), Unit("share")]
     public double Dropout { get; init; } = 0.4;
 
-    /// <summary>Share of words read from the model's own guesses in the last epoch; grows from 0.</summary>
-    [Range(0.0, 1.0), Description("Scheduled sampling: share of words read from the model's own guesses at the end; grows from 0."), Unit("share")]
-    public double ScheduledSampling { get; init; }
-
     /// <summary>Passes of self-critical training (Rennie et al. 2017) after the others; top-down only.</summary>
     [Range(0, 1000), Description("Passes of self-critical training on CIDEr-D after the others (top-down only)."), Unit("epochs")]
     public int SelfCriticalEpochs { get; init; }
@@ -176,6 +172,10 @@ public sealed record TrainingOptions
     [Range(0, int.MaxValue), Description("Seed of weights, order, dropout and sampling.")]
     public int Seed { get; init; } = 1;
 
+    /// <summary>An option of older versions: their jobs and models say that it is 0.</summary>
+    [JsonInclude, JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    private double ScheduledSampling { get; init; }
+
     /// <summary>The name of an option in a job file.</summary>
     public static string NameOf(PropertyInfo option) =>
         option.GetCustomAttribute<JsonPropertyNameAttribute>()?.Name ?? JsonNamingPolicy.CamelCase.ConvertName(option.Name);
@@ -201,6 +201,8 @@ public sealed record TrainingOptions
                 throw new ValidationException($"{NameOf(property)} is {value}; it must be {allowed}.");
             }
         }
+        if (ScheduledSampling != 0)
+            throw new ValidationException($"scheduledSampling is {ScheduledSampling}; there is no such option any more, leave it out.");
         if (Epochs + SelfCriticalEpochs == 0)
             throw new ValidationException("epochs is 0 and selfCriticalEpochs is 0; one must be 1 or more.");
         if (Epochs == 0 && !hasBaseModel)

@@ -18,6 +18,7 @@ internal static class JobDigest
         var all = JsonSerializer.SerializeToNode(new { job.Language, Data = data, Companions = job.OtherLanguages, job.Teachers, job.Options, Base = baseModel })!.AsObject();
         var options = all[nameof(job.Options)]!.AsObject();
         options.SetAt(options.IndexOf("anchor"), "Anchor", options["anchor"]!.DeepClone());
+        options.Insert(options.IndexOf(nameof(TrainingOptions.Dropout)) + 1, "ScheduledSampling", 0);
         if (!job.Options.NewWords)
             options.Remove(nameof(TrainingOptions.NewWords));
         if (job.Options.GiveUp == 0)

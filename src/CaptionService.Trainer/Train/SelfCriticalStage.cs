@@ -26,7 +26,7 @@ internal sealed class SelfCriticalStage(Student student, Adam adam, TrainingOpti
     protected override int Batch => Options.BatchPhotos;
 
     /// <returns>The loss: the mean reward, negative.</returns>
-    protected override (double Loss, double Nll) Learn(Student student, FeatureSource source, int[] photos, long step, long inStage)
+    protected override (double Loss, double Nll) Learn(Student student, FeatureSource source, int[] photos, long step)
     {
         var (captions, decoder, _, _, _) = student;
         int samples = Options.Samples;

@@ -83,7 +83,7 @@ internal abstract class Stage(IReadOnlyList<Student> students, Adam adam, Traini
     {
         using var scope = NewDisposeScope();
         manual_seed(unchecked(options.Seed * 1_000_003L + step));
-        var (loss, nll) = Learn(student, student.Augmentations.At(step), items, step, inStage);
+        var (loss, nll) = Learn(student, student.Augmentations.At(step), items, step);
         double norm = adam.Step(LearningRate.At(inStage, (double)Steps / Options.Epochs, Options), options.GradientNorm);
         return (loss, nll, norm);
     }
@@ -93,7 +93,7 @@ internal abstract class Stage(IReadOnlyList<Student> students, Adam adam, Traini
         stage is SelfCriticalStage ? ($"reward/{name}", -loss) : ($"loss/{name}", loss);
 
     /// <summary>Leaves the gradient of the loss in the parameters.</summary>
-    protected abstract (double Loss, double Nll) Learn(Student student, FeatureSource features, int[] items, long step, long inStage);
+    protected abstract (double Loss, double Nll) Learn(Student student, FeatureSource features, int[] items, long step);
 
     private int Drawn(Source source, int[] items, int epoch) =>
         source.ModelWritten && !LearnsFromModels(epoch) ? 0 : (int)Math.Ceiling(source.Weight * items.Length);

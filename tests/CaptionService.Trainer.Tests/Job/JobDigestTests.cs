@@ -1,3 +1,5 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
 using CaptionService.Captioning.Jobs;
 using CaptionService.Trainer.Job;
 using Xunit;
@@ -19,5 +21,17 @@ public sealed class JobDigestTests
             Options = new TrainingOptions { CrossEntropyWeight = 0.2, SelfCriticalEpochs = 2 },
         }, null));
         Assert.Equal("1c04bd02914899db5fd817ab772f11e2180c564255d2c09b4847dc6829319c97", JobDigest.Of(s_job with { Teachers = new Distillation(["m"]) }, null));
+    }
+
+    [Fact]
+    public void An_option_that_is_gone_is_read_where_it_was_off_and_refused_where_it_was_used()
+    {
+        Assert.Equal(new TrainingOptions(), Read("""{"scheduledSampling": 0}"""));
+        Read("""{"scheduledSampling": 0}""").Check(hasBaseModel: false);
+        var refusal = Assert.Throws<ValidationException>(() => Read("""{"scheduledSampling": 0.3}""").Check(hasBaseModel: false));
+        Assert.Contains("leave it out", refusal.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("scheduledSampling", JsonSerializer.Serialize(new TrainingOptions(), JobFile.Json), StringComparison.Ordinal);
+
+        static TrainingOptions Read(string json) => JsonSerializer.Deserialize<TrainingOptions>(json, JobFile.Json)!;
     }
 }
