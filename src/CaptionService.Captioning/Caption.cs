@@ -1,4 +1,5 @@
 using CaptionService.Captioning.Confidence;
+using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Search;
 
 namespace CaptionService.Captioning;
@@ -25,6 +26,19 @@ public sealed record CaptionOptions
     /// <see cref="BeamSearchOptions.Diverse"/>.</summary>
     public double Diversity { get; init; }
 
+    /// <summary>Whether no word states a person's sex, in a language that <see cref="GenderedWords"/> knows.</summary>
+    public bool GenderNeutral { get; init; }
+
+    /// <summary>Whether no caption begins with one of the language's <see cref="Language.Openings"/>, such as "there is".</summary>
+    public bool NoOpenings { get; init; }
+
+    /// <summary>Whether captions come in the order of their confidence, where the model has one.</summary>
+    public bool SurestFirst { get; init; }
+
+    /// <summary>Most characters of a text, its full stop included: <see cref="MinMaxCharacters"/> up; null: any number. The search ends in
+    /// time.</summary>
+    public int? MaxCharacters { get; init; }
+
     /// <summary>Whether the text begins with a capital and ends with a full stop; else it is the words, joined as the language writes
     /// them.</summary>
     public bool Sentence { get; init; } = true;
@@ -38,6 +52,9 @@ public sealed record CaptionOptions
     /// <summary>Largest <see cref="MaxLength"/>.</summary>
     public const int MaxMaxLength = 50;
 
+    /// <summary>Smallest <see cref="MaxCharacters"/>: room for a dog.</summary>
+    public const int MinMaxCharacters = 10;
+
     /// <summary>Largest <see cref="Diversity"/>: beyond it, likelihood counts for little.</summary>
     public const double MaxDiversity = 5;
 }
@@ -48,7 +65,8 @@ public sealed record CaptionOptions
 /// length.</param>
 /// <param name="Words">The words in order, as the model emitted them.</param>
 /// <param name="Confidence">What <see cref="Calibration.Meaning"/> says, 0..1; null when the model has no calibration.</param>
-public sealed record Caption(string Text, double LogProbability, IReadOnlyList<CaptionWord> Words, double? Confidence = null);
+/// <param name="Ended">Whether the model ended the sentence; if not, it was cut at the greatest length or where no room was left.</param>
+public sealed record Caption(string Text, double LogProbability, IReadOnlyList<CaptionWord> Words, double? Confidence = null, bool Ended = true);
 
 /// <summary>One word of a caption.</summary>
 /// <param name="Text">The word.</param>

@@ -26,6 +26,7 @@ public sealed class CaptionModel : IDisposable
     private readonly RankedSearch _search;
     private readonly ExpectedCider? _expected;
     private readonly Calibration? _calibration;
+    private readonly WordChoice _words;
     private readonly Device _device;
 
     /// <summary>What the model says of itself.</summary>
@@ -45,6 +46,7 @@ public sealed class CaptionModel : IDisposable
         (Card, _vocabulary, _calibration, _decoder, _expected, _share, _encoder, _adapted, _device) = (bundle.Card, bundle.Vocabulary, bundle.Calibration, decoder, expected, share, share.Value, adapted, device);
         _tokenizer = Tokenizer.For(Card.Language);
         _search = RankedSearch.For(_tokenizer, _vocabulary);
+        _words = new WordChoice(Card.Language, _tokenizer, _vocabulary);
     }
 
     /// <summary>Loads a model with its encoder, on the GPU where there is one.</summary>
@@ -145,12 +147,15 @@ public sealed class CaptionModel : IDisposable
         using var state = _decoder.Start(features);
         var attention = options.Attention && Card.Decoder.Attends ? new AttentionSteps(state) : null;
         DecodeStep step = attention is null ? state.Step : attention.Step;
-        var found = SearchFor(options).Run((int)features.shape[0], between is null ? step : Stepped, _device, _expected?.Expect(means));
+        var found = SearchFor(options).Run((int)features.shape[0], _words.Step(between is null ? step : Stepped, options), _device, _expected?.Expect(means));
         double[][]? photos = _calibration is null ? null : Familiarity.LogMeans(means);
         return [.. found.Select((hypotheses, photo) =>
         {
             double[]? confidences = _calibration?.Confidences(hypotheses, _calibration.Familiarity.Factor(photos![photo]));
-            return hypotheses.Take(options.Count).Select((hypothesis, rank) => Write(hypothesis, confidences?[rank], options.Sentence, attention)).ToArray();
+            IEnumerable<int> ranks = Enumerable.Range(0, hypotheses.Count);
+            if (options.SurestFirst && confidences is not null)
+                ranks = ranks.OrderByDescending(rank => hypotheses[rank].Ended).ThenByDescending(rank => confidences[rank]);
+            return ranks.Take(options.Count).Select(rank => Write(hypotheses[rank], confidences?[rank], options.Sentence, attention)).ToArray();
         })];
 
         Tensor Stepped(Tensor words, Tensor? remaining, Tensor? parents)
@@ -174,18 +179,21 @@ public sealed class CaptionModel : IDisposable
                 MaxLength = options.MaxLength,
                 MinLength = options.MinLength,
                 LengthNormalization = options.LengthNormalization,
+                Wording = _words.Wording(options),
+                Characters = _words.Limit(options),
+                LeastEnd = options.MaxCharacters is null ? double.NegativeInfinity : WordChoice.LeastEnd,
             },
         }).Diverse(options.Diversity);
     }
 
     private Caption Write(Hypothesis hypothesis, double? confidence, bool sentence, AttentionSteps? attention)
     {
-        string[] words = Array.ConvertAll(hypothesis.Words, _vocabulary.Display);
+        string[] words = Array.ConvertAll(hypothesis.Words, _words.Shown);
         return new Caption(_tokenizer.Detokenize(words, sentence), hypothesis.LogProbability,
         [
             .. words.Select((word, t) => new CaptionWord(word, Math.Exp(hypothesis.WordLogProbabilities[t]),
                 attention?.Map(t, hypothesis.Rows[t]))),
-        ], confidence);
+        ], confidence, hypothesis.Ended);
     }
 
     /// <summary>A decoder's steps, with the attention of each kept.</summary>

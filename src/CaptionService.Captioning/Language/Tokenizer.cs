@@ -83,8 +83,7 @@ public sealed partial class Tokenizer
         {
             if (word.Length == 0)
                 continue;
-            bool joined = IsUnspaced(word[0]) || (english && IsClitic(word));
-            if (text.Length > 0 && !joined && !IsUnspaced(text[^1]))
+            if (text.Length > 0 && !JoinsBefore(word) && !IsUnspaced(text[^1]))
                 text.Append(' ');
             text.Append(word);
         }
@@ -93,6 +92,9 @@ public sealed partial class Tokenizer
         text[0] = char.ToUpperInvariant(text[0]);
         return text.Append(fullStop).ToString();
     }
+
+    /// <summary>Whether a word never has a blank before it.</summary>
+    internal bool JoinsBefore(string word) => IsUnspaced(word[0]) || (english && IsClitic(word));
 
     private List<string> Split(string caption)
     {

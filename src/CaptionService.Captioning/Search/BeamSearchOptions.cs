@@ -46,6 +46,16 @@ public sealed record BeamSearchOptions
     /// <summary>Ids never emitted, each below V, besides <c>&lt;pad&gt;</c>, <c>&lt;start&gt;</c> and <c>&lt;unk&gt;</c>.</summary>
     public IReadOnlyList<int> Forbidden { get; init; } = [];
 
+    /// <summary>What no hypothesis says besides; null: nothing.</summary>
+    public Wording? Wording { get; init; }
+
+    /// <summary>Most characters of a hypothesis; null: any number.</summary>
+    public CharacterLimit? Characters { get; init; }
+
+    /// <summary>Least log-probability of the end of a hypothesis that ends. Where there is no room for more words an end is all that is left,
+    /// though the sentence is not over ("a dog in a red").</summary>
+    public double LeastEnd { get; init; } = double.NegativeInfinity;
+
     /// <summary>Ids, each below V, that no hypothesis ends on ("a dog with a"): not before its end, and not where it is cut at
     /// <see cref="MaxLength"/>.</summary>
     public IReadOnlyList<int> NeverLast { get; init; } = [];

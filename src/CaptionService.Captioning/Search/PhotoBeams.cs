@@ -115,7 +115,7 @@ internal sealed class PhotoBeams
             Node node = group.Alive[beam];
             if (word != Vocabulary.End)
                 group.Next[kept++] = new Node(node, word, (float)scores[rank], node.LogProbability + scores[rank] - node.Total - Bonus(node, word), row + first + beam, first + beam);
-            else if (rank < size && !Found(node, number))
+            else if (rank < size && scores[rank] - node.Total >= options.LeastEnd && !Found(node, number))
                 End(group, node, scores[rank]);
         }
         // At the greatest length, or when no word is possible, the living stay as they are: perhaps worth returning.

@@ -3,18 +3,19 @@ using CaptionService.Captioning.Language;
 namespace CaptionService.Captioning.Search;
 
 /// <summary>Every rule of a search about which word may not follow: no repetition, no end after a word that leaves a caption
-/// unfinished.</summary>
+/// unfinished, no words that a wording does without, none without room for them.</summary>
 internal sealed class SearchConstraints(BeamSearchOptions options)
 {
     private readonly HashSet<int> _neverLast = [.. options.NeverLast], _joins = [.. options.Joins], _repeatable = [.. options.Repeatable];
 
     /// <summary>The ids that no beam may take at a step, whatever its words are.</summary>
     /// <param name="length">Words of the beams before the step.</param>
-    public long[] Never(int length) =>
+    public long[] Never(int length) => Array.ConvertAll<int, long>(
     [
         Vocabulary.Pad, Vocabulary.Start, Vocabulary.Unknown, length < options.MinLength ? Vocabulary.End : Vocabulary.Pad,
         .. options.Forbidden, .. length == options.MaxLength - 1 ? options.NeverLast : [],
-    ];
+        .. options.Wording?.Never(length) ?? [], .. length == 0 ? options.Characters?.NeverFirst() ?? [] : [],
+    ], id => id);
 
     /// <summary>Adds the ids that may not follow some words.</summary>
     /// <param name="words">The words of a beam; at least one.</param>
@@ -43,5 +44,7 @@ internal sealed class SearchConstraints(BeamSearchOptions options)
         }
         if (_neverLast.Contains(last))
             blocked.Add(offset + Vocabulary.End);
+        options.Wording?.Block(words, offset, blocked);
+        options.Characters?.Block(words, offset, blocked, _neverLast);
     }
 }
