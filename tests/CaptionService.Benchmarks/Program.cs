@@ -10,7 +10,7 @@ namespace CaptionService.Benchmarks;
 /// <c>service</c> = one part; <c>soak</c> = 2,000 requests and the resident memory after 200 and at the end;
 /// <c>training [REQUESTS [ARCHIVE]]</c> = captioning while a job trains; <c>upload [MB]</c> = memory while an archive of 1 GB is taken in;
 /// <c>hostile [MUTATIONS [FOLDER]]</c> = damaged photos, 100 in each format, and a folder's files;
-/// <c>slow [CLIENTS]</c> = 500 clients that send a byte a second.
+/// <c>slow [CLIENTS]</c> = 500 clients that send a byte a second; <c>alt FOLDER [LANGUAGES [PHOTOS]]</c> = alt text on development photos.
 /// </summary>
 public static class Program
 {
@@ -37,6 +37,8 @@ public static class Program
             return await SlowClients.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "500", CultureInfo.InvariantCulture)) ? 0 : 1;
         if (part is "hostile")
             return await HostilePhotos.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "100", CultureInfo.InvariantCulture), args.ElementAtOrDefault(2)) ? 0 : 1;
+        if (part is "alt")
+            AltTextMeasure.Run(args[1], args.ElementAtOrDefault(2)?.Split(',') ?? ["en", "de", "zh"], int.Parse(args.ElementAtOrDefault(3) ?? "10000", CultureInfo.InvariantCulture));
         if (part is "upload")
             await UploadBenchmark.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "1000", CultureInfo.InvariantCulture));
         return 0;
