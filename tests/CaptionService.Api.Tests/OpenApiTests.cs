@@ -111,7 +111,7 @@ public sealed class OpenApiTests(Service service)
     {
         JsonArray parameters = (await Document())["paths"]!["/captions"]!["post"]!["parameters"]!.AsArray();
 
-        Assert.Equal(["count", "beamWidth", "maxLength", "minLength", "lengthNormalization", "diversity", "language", "model", "style", "include", "url", "Accept-Language"], parameters.Select(parameter => (string?)parameter!["name"]));
+        Assert.Equal(["count", "beamWidth", "maxLength", "minLength", "lengthNormalization", "diversity", "language", "model", "style", "include", "purpose", "genderNeutral", "maxCharacters", "url", "Accept-Language"], parameters.Select(parameter => (string?)parameter!["name"]));
         Assert.All(parameters, parameter => Assert.Contains("Default: ", (string)parameter!["description"]!, StringComparison.Ordinal));
         Assert.All(parameters.Take(6), parameter => Assert.NotNull(parameter!["schema"]!["maximum"]));
     }

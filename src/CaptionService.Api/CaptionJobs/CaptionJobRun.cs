@@ -11,7 +11,7 @@ namespace CaptionService.Api.CaptionJobs;
 /// behind it. This server may die at any line: what counts is in <see cref="ResultsFile"/>.
 /// </summary>
 internal sealed partial class CaptionJobRun(string id, IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models,
-    StorageOptions storage, CaptionJobsOptions options, TimeProvider time, ILogger logger)
+    StorageOptions storage, CaptionJobsOptions options, double altMinConfidence, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), AfterOutage = TimeSpan.FromSeconds(1);
 
@@ -112,7 +112,7 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
                 try
                 {
                     all.Add(photo.Photo is { } decoded
-                        ? PhotoResult.Captioned(photo.Name, decoded, await answers.Dequeue().WaitAsync(given.Token), made, wanted)
+                        ? PhotoResult.Captioned(photo.Name, decoded, await answers.Dequeue().WaitAsync(given.Token), made, wanted, altMinConfidence)
                         : PhotoResult.Rejected(photo.Name, photo.Rejection!));
                 }
                 catch (ProblemException failed)

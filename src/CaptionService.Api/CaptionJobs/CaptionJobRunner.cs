@@ -15,7 +15,7 @@ public sealed class CaptionJobSignals : Signal;
 /// (<see cref="DataFolder"/>): that is the lease of a job, and the death of its server ends it.
 /// </summary>
 internal sealed class CaptionJobRunner(IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models,
-    IOptions<StorageOptions> storage, IOptions<CaptionJobsOptions> options, TimeProvider time, ILogger<CaptionJobRunner> logger) : ITrainerWork
+    IOptions<StorageOptions> storage, IOptions<CaptionJobsOptions> options, IOptions<CaptioningOptions> captioning, TimeProvider time, ILogger<CaptionJobRunner> logger) : ITrainerWork
 {
     /// <inheritdoc />
     public int AtOnce => 1;
@@ -42,6 +42,6 @@ internal sealed class CaptionJobRunner(IDbContextFactory<CaptionDb> databases, C
         string? id = await db.CaptionJobs
             .Where(job => !running.Contains(job.Id) && (job.State == JobState.Queued || job.State == JobState.Running || job.State == JobState.Cancelling))
             .OrderBy(job => job.CreatedAt).ThenBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(stopping);
-        return id is null ? null : new QueuedRun(id, new CaptionJobRun(id, databases, signals, queue, models, storage.Value, options.Value, time, logger).Run);
+        return id is null ? null : new QueuedRun(id, new CaptionJobRun(id, databases, signals, queue, models, storage.Value, options.Value, captioning.Value.AltMinConfidence, time, logger).Run);
     }
 }

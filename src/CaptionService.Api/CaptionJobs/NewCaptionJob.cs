@@ -40,7 +40,9 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
         try
         {
             CaptionJobRequest wanted = await upload.Read(request, temporary, aborted);
-            RegisteredModel[] asked = RequestedModels.Of(RequestedOptions.Parse(wanted.Options), request.Headers.AcceptLanguage, models);
+            var options = RequestedOptions.Parse(wanted.Options);
+            RegisteredModel[] asked = RequestedModels.Of(options, request.Headers.AcceptLanguage, models);
+            options.Check(asked);
             if (wanted.Dataset is { } dataset && !(Ids.Is(dataset) && await db.Datasets.AnyAsync(d => d.Id == dataset, aborted)))
                 throw new ProblemException(ProblemTable.DatasetNotFound, $"No data set has the id '{dataset.Quoted()}'.");
             JobPhoto[] photos = await Task.Run(() => List(wanted, temporary, aborted), aborted);

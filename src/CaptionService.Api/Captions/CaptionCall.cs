@@ -1,13 +1,14 @@
 using System.Globalization;
 using CaptionService.Api.Models;
 using CaptionService.Captioning.Encoders;
+using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
 using Serilog;
 
 namespace CaptionService.Api.Captions;
 
 /// <summary>Photos and options in, ranked captions out: what <c>POST /captions</c> and every other protocol come down to.</summary>
-internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRegistry models, IDiagnosticContext log)
+internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRegistry models, IOptions<CaptioningOptions> settings, IDiagnosticContext log)
 {
     /// <summary>Captions photos, and says in the answer's headers and in the log how long it took.</summary>
     /// <param name="http">The request that is answered.</param>
@@ -18,6 +19,7 @@ internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRe
     /// <exception cref="Exception">The only photo was rejected, or the captions could not be made; <see cref="ProblemTable"/> knows it.</exception>
     public async Task<CaptionsResponse> Caption(HttpContext http, IReadOnlyList<UploadedPhoto> uploads, RequestedOptions options, RegisteredModel[] asked, CancellationToken aborted)
     {
+        options.Check(asked);
         log.Set("Photos", uploads.Count);
         limits.TakePhotos(http, uploads.Count);
         ModelHold[] holds = await models.Hold(asked, aborted);
@@ -40,7 +42,7 @@ internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRe
 
             var answered = new Queue<CaptionAnswer>(answers);
             PhotoResult[] results = [.. uploads.Select(uploaded => uploaded.Photo is { } photo
-                ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), made, options)
+                ? PhotoResult.Captioned(uploaded.Name, photo, answered.Dequeue(), made, options, settings.Value.AltMinConfidence)
                 : PhotoResult.Rejected(uploaded.Name, uploaded.Rejection!))];
             return new CaptionsResponse(made, results, timings);
         }

@@ -38,4 +38,9 @@ public sealed class CaptioningOptions
     /// <summary>Longest time from a request's entry into the queue to its captions: 1 second to 10 minutes; then 504.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Confidence below which `purpose=alt` gives an empty text: 0 (never, not even where the model has no confidence) to 1. By default six of ten
+    /// texts that are given are as close to people's as a middling human caption.</summary>
+    [Range(0.0, 1.0)]
+    public double AltMinConfidence { get; init; } = 0.55;
 }

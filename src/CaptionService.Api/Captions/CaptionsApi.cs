@@ -41,6 +41,7 @@ public static class CaptionsApi
                 + "Options go into the query, form fields or JSON properties of the same names. "
                 + "Several languages cost one pass of the encoder: `language=en&language=zh`; without `language` and `model`, the header `Accept-Language` chooses one. "
                 + "Every caption has a `confidence`, calibrated on photos that the model was not trained on. "
+                + "With `purpose=alt` the text may stand in an `alt` attribute, and is empty where the model is unsure. "
                 + "`results` are in the order of the photos. With several photos, one that cannot be captioned has a `problem` in its place; a single one is the answer's own problem.")
             .Problems(400, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504).Describe(CaptionsOperation.Describe);
     }
@@ -85,9 +86,9 @@ public sealed record PhotoResult(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<RankedCaption>? Captions,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ProblemDetails? Problem)
 {
-    internal static PhotoResult Captioned(string? name, Photo photo, CaptionAnswer answer, IReadOnlyList<ModelReference> models, RequestedOptions options) =>
+    internal static PhotoResult Captioned(string? name, Photo photo, CaptionAnswer answer, IReadOnlyList<ModelReference> models, RequestedOptions options, double altMinConfidence) =>
         new(name, photo.Width, photo.Height,
-            [.. models.Zip(answer.Captions).SelectMany(made => made.Second.Select((caption, i) => RankedCaption.Of(i + 1, made.First.Language, caption, options)))], null);
+            [.. models.Zip(answer.Captions).SelectMany(made => made.Second.Select((caption, i) => RankedCaption.Of(i + 1, made.First.Language, caption, options, altMinConfidence)))], null);
 
     internal static PhotoResult Rejected(string? name, Exception rejection) => new(name, null, null, null, ProblemsApi.Details(rejection));
 }
@@ -95,23 +96,33 @@ public sealed record PhotoResult(
 /// <summary>One caption.</summary>
 /// <param name="Rank">1 is the best of its language.</param>
 /// <param name="Language">Its language (BCP 47).</param>
-/// <param name="Text">The sentence; with <c>style=raw</c> its words, joined as the language writes them.</param>
+/// <param name="Text">The sentence; with <c>style=raw</c> its words, joined as the language writes them. Empty where <c>reason</c> says why.</param>
 /// <param name="LogProbability">Natural logarithm of the caption's probability given the photo; exp of it is in 0..1.</param>
 /// <param name="Confidence">The probability, 0..1, that this caption is at least as close to the human captions of its photo, by CIDEr-D, as the median human
 /// caption is to the others (leave one out). Fitted at the default search: another <c>beamWidth</c>, <c>maxLength</c> or <c>lengthNormalization</c> shifts it.
 /// Low for what is unlike the photos that the model was trained on. <c>GET /models/{name}</c> says how far it can be trusted. null where the model has no
 /// calibration: <c>whyNoConfidence</c> of its model says why.</param>
 /// <param name="Words">The words in order; with <c>include=words</c>.</param>
+/// <param name="Reason">Why there is no text: <c>unsure</c>, with <c>purpose=alt</c>, where the confidence is below <c>Captioning:AltMinConfidence</c> or not known;
+/// <c>unfinished</c>, with <c>maxCharacters</c> or <c>purpose=alt</c>, where no whole sentence has room. Absent where there is one.</param>
 public sealed record RankedCaption(
     int Rank,
     string Language,
     string Text,
     double LogProbability,
     double? Confidence,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<WordResult>? Words)
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<WordResult>? Words,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Reason)
 {
-    internal static RankedCaption Of(int rank, string language, Caption caption, RequestedOptions options) => new(rank, language, caption.Text, caption.LogProbability, caption.Confidence,
-        options.Words ? [.. caption.Words.Select(word => new WordResult(word.Text, word.Probability, word.Attention?.Chunk(14).ToArray()))] : null);
+    internal const string Unsure = "unsure", Unfinished = "unfinished";
+
+    internal static RankedCaption Of(int rank, string language, Caption caption, RequestedOptions options, double altMinConfidence)
+    {
+        string? reason = !caption.Ended && options.Search.MaxCharacters is not null ? Unfinished
+            : options.Alt && altMinConfidence > 0 && !(caption.Confidence >= altMinConfidence) ? Unsure : null;
+        return new(rank, language, reason is null ? caption.Text : "", caption.LogProbability, caption.Confidence,
+            options.Words && reason is null ? [.. caption.Words.Select(word => new WordResult(word.Text, word.Probability, word.Attention?.Chunk(14).ToArray()))] : null, reason);
+    }
 }
 
 /// <summary>One word of a caption.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using CaptionService.Api.Fetch;
+using CaptionService.Captioning;
 using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
 using Swashbuckle.AspNetCore.SwaggerGen;
@@ -137,6 +138,26 @@ internal static class CaptionsOperation
             Type = JsonSchemaType.Array,
             Items = Included(context),
             Description = "What else each caption carries, separated by commas: `words` with their probabilities, `attention` (14×14 weights for each word; brings the words with it). Default: nothing.",
+        };
+        options[RequestedOptions.PurposeName] = new OpenApiSchema
+        {
+            Type = JsonSchemaType.String,
+            Enum = [RequestedOptions.CaptionPurpose, RequestedOptions.AltPurpose],
+            Default = RequestedOptions.CaptionPurpose,
+            Description = "`alt`: text that may stand in an `alt` attribute. One whole sentence of at most 125 characters, gender-neutral, without \"a photo of\" or \"there is\"; "
+                + "empty, with `reason`, where the confidence is below the operator's threshold. Default: caption.",
+        };
+        options[RequestedOptions.GenderNeutralName] = new OpenApiSchema
+        {
+            Type = JsonSchemaType.Boolean,
+            Description = "Whether no word states a person's sex: the model says it in other words. In English, German and Chinese. Default: false; true with `purpose=alt`.",
+        };
+        options[RequestedOptions.MaxCharactersName] = new OpenApiSchema
+        {
+            Type = JsonSchemaType.String,
+            Pattern = $"^([0-9]+|{string.Join('|', RequestedOptions.CharacterPresets.Keys)})$",
+            Description = $"Most characters of each text, its full stop included; the search ends in time with a whole sentence, nothing is cut. {CaptionOptions.MinMaxCharacters} to {RequestedOptions.MostCharacters}, or "
+                + string.Join(", ", RequestedOptions.CharacterPresets.Select(preset => $"`{preset.Key}` ({preset.Value})")) + ". Default: no limit; 125 with `purpose=alt`.",
         };
         return options;
     }

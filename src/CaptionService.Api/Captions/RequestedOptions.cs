@@ -1,48 +1,22 @@
 using System.Globalization;
+using CaptionService.Api.Models;
 using CaptionService.Captioning;
+using CaptionService.Captioning.Language;
 
 namespace CaptionService.Api.Captions;
-
-/// <summary>One number a caller may set: its name, range and default, for reading it and for describing it.</summary>
-/// <param name="Name">Name in the query, a form and JSON.</param>
-/// <param name="Integer">Whether fractions are refused.</param>
-/// <param name="Minimum">Smallest value.</param>
-/// <param name="Maximum">Largest value.</param>
-/// <param name="Default">Value when not given; null when it depends on another option.</param>
-/// <param name="Description">What it does.</param>
-internal sealed record NumberOption(string Name, bool Integer, double Minimum, double Maximum, double? Default, string Description)
-{
-    private static readonly CaptionOptions Defaults = new();
-
-    public static readonly NumberOption Count = new("count", true, 1, CaptionOptions.MaxBeamWidth, null,
-        $"Captions of each photo, best first. Default: {Defaults.Count}, or `beamWidth` where that is given and smaller.");
-
-    public static readonly NumberOption BeamWidth = new("beamWidth", true, 1, CaptionOptions.MaxBeamWidth, null,
-        $"Hypotheses the search keeps at each word; 1 is greedy. At least `count`. Default: {Defaults.BeamWidth}, or `count` where that is greater.");
-
-    public static readonly NumberOption MaxLength = new("maxLength", true, 1, CaptionOptions.MaxMaxLength, Defaults.MaxLength,
-        "Longest caption, in words.");
-
-    public static readonly NumberOption MinLength = new("minLength", true, 1, CaptionOptions.MaxMaxLength, Defaults.MinLength,
-        "Shortest caption, in words; at most `maxLength`.");
-
-    public static readonly NumberOption LengthNormalization = new("lengthNormalization", false, 0, 2, Defaults.LengthNormalization,
-        "The search compares hypotheses by log-probability / length^this: 0 favours short captions, 2 long ones. Beams are led by what people can be expected to say of the photo, and what is found is ranked by that and by what the hypotheses have in common.");
-
-    public static readonly NumberOption Diversity = new("diversity", false, 0, CaptionOptions.MaxDiversity, Defaults.Diversity,
-        "How much the captions of a photo are to differ. 0: not at all, they are often alike. Above it, each is searched by beams of its own, and a word costs this much log-probability "
-        + "for each beam before them that says it at the same place.");
-
-    public static readonly IReadOnlyList<NumberOption> All = [Count, BeamWidth, MaxLength, MinLength, LengthNormalization, Diversity];
-}
 
 /// <summary>What a caller asked for, checked.</summary>
 /// <param name="Search">How to search.</param>
 /// <param name="Languages">BCP 47 tags, in the order asked; empty when the request does not say.</param>
 /// <param name="Model">The model's name, or null for the languages' active ones.</param>
 /// <param name="Words">Whether captions carry their words.</param>
-internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<string> Languages, string? Model, bool Words)
+/// <param name="Alt">Whether a text stands for its photo: an unsure one is left empty.</param>
+/// <param name="NeutralAsked">Whether the caller asked for gender-neutral words by name, so that a language without a list of them is refused.</param>
+internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<string> Languages, string? Model, bool Words, bool Alt = false, bool NeutralAsked = false)
 {
+    /// <summary>What captions are when nothing is asked for.</summary>
+    public static readonly RequestedOptions Default = new(new CaptionOptions(), [], null, false);
+
     public const string LanguageName = "language";
     public const string ModelName = "model";
     public const string StyleName = "style";
@@ -51,8 +25,24 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
     public const string IncludeName = "include";
     public const string WordsItem = "words";
     public const string AttentionItem = "attention";
+    public const string PurposeName = "purpose";
+    public const string CaptionPurpose = "caption";
+    public const string AltPurpose = "alt";
+    public const string GenderNeutralName = "genderNeutral";
+    public const string MaxCharactersName = "maxCharacters";
 
-    private static readonly string[] Names = [.. NumberOption.All.Select(option => option.Name), LanguageName, ModelName, StyleName, IncludeName];
+    /// <summary>Largest number of characters that can be asked for.</summary>
+    public const int MostCharacters = 2000;
+
+    /// <summary>What programs take, by their names.</summary>
+    public static readonly IReadOnlyDictionary<string, int> CharacterPresets = new Dictionary<string, int>(StringComparer.OrdinalIgnoreCase) { ["wordpress"] = 125, ["mastodon"] = 1500 };
+
+    private const int AltCharacters = 125;
+
+    private static readonly string[] Names =
+    [
+        .. NumberOption.All.Select(option => option.Name), LanguageName, ModelName, StyleName, IncludeName, PurposeName, GenderNeutralName, MaxCharactersName,
+    ];
 
     /// <summary>Whether an option is a list, which may come in parts.</summary>
     public static bool IsList(string name) => name.Equals(LanguageName, StringComparison.OrdinalIgnoreCase) || name.Equals(IncludeName, StringComparison.OrdinalIgnoreCase);
@@ -83,9 +73,16 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
             throw Invalid($"style is '{SentenceStyle}' or '{RawStyle}', not '{style.Shortened()}'.");
         string[] included = Included(given);
         bool attention = included.Contains(AttentionItem);
+        string? purpose = Text(given, PurposeName)?.ToLowerInvariant();
+        if (purpose is not (null or CaptionPurpose or AltPurpose))
+            throw Invalid($"purpose is '{CaptionPurpose}' or '{AltPurpose}', not '{purpose.Shortened()}'.");
+        bool alt = purpose == AltPurpose;
+        bool? neutral = Text(given, GenderNeutralName) is not { } text ? null
+            : bool.TryParse(text, out bool yes) ? yes : throw Invalid($"genderNeutral is 'true' or 'false', not '{text.Shortened()}'.");
+        int otherwise = alt ? 1 : defaults.Count;
         var search = new CaptionOptions
         {
-            Count = count ?? Math.Min(defaults.Count, beamWidth ?? defaults.Count),
+            Count = count ?? Math.Min(otherwise, beamWidth ?? otherwise),
             BeamWidth = beamWidth ?? Math.Max(defaults.BeamWidth, count ?? 0),
             MaxLength = maxLength,
             MinLength = minLength,
@@ -93,8 +90,29 @@ internal sealed record RequestedOptions(CaptionOptions Search, IReadOnlyList<str
             Diversity = Number(given, NumberOption.Diversity) ?? defaults.Diversity,
             Sentence = style != RawStyle,
             Attention = attention,
+            GenderNeutral = neutral ?? alt,
+            NoOpenings = alt,
+            SurestFirst = alt,
+            MaxCharacters = Characters(given) ?? (alt ? AltCharacters : null),
         };
-        return new RequestedOptions(search, Items(given, LanguageName), Text(given, ModelName), attention || included.Contains(WordsItem));
+        return new RequestedOptions(search, Items(given, LanguageName), Text(given, ModelName), attention || included.Contains(WordsItem), alt, neutral == true);
+    }
+
+    /// <summary>Refuses gender-neutral words of models that cannot keep to them.</summary>
+    /// <exception cref="ProblemException">They were asked for, and a model's language has no list.</exception>
+    public void Check(RegisteredModel[] asked)
+    {
+        if (NeutralAsked && Array.Find(asked, model => GenderedWords.For(model.Card.Language) is null) is { } without)
+            throw Invalid($"genderNeutral is offered in English, German and Chinese; {without.Reference} writes '{without.Card.Language}'.");
+    }
+
+    private static int? Characters(IReadOnlyDictionary<string, string> given)
+    {
+        if (Text(given, MaxCharactersName) is not { } text)
+            return null;
+        if (CharacterPresets.TryGetValue(text, out int preset) || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out preset) && preset is >= CaptionOptions.MinMaxCharacters and <= MostCharacters))
+            return preset;
+        throw Invalid($"maxCharacters is '{text.Shortened()}'; it must be a whole number from {CaptionOptions.MinMaxCharacters} to {MostCharacters}, or one of {string.Join(", ", CharacterPresets.Keys)}.");
     }
 
     private static double? Number(IReadOnlyDictionary<string, string> given, NumberOption option)

@@ -14,7 +14,7 @@ public static class AzureImageAnalysis
     internal static void MapAzureImageAnalysis(this IEndpointRouteBuilder routes) =>
         routes.MapPost("/computervision/imageanalysis:analyze", Post).WithTags(CompatibleApi.Tag + "Azure Image Analysis").WithName("AzureAnalyze")
             .WithSummary("The caption of the photo that is the body, or of `url` in JSON")
-            .WithDescription("Other features than `caption` and `denseCaptions` are refused, and so is `gender-neutral-caption`. `api-version`, `model-version` and `smartcrops-aspect-ratios` are ignored.")
+            .WithDescription("Other features than `caption` and `denseCaptions` are refused. `gender-neutral-caption=true` does what `genderNeutral=true` of `POST /captions` does. `api-version`, `model-version` and `smartcrops-aspect-ratios` are ignored.")
             .JsonBody<AzureRequest>().Describe(operation => operation.BytesBody("The photo's bytes.")).Refuses(AzureError.Of);
 
     private static async Task<Ok<AzureAnalysis>> Post(HttpContext http, CompatibleCall call, string? features, string? language,
@@ -23,9 +23,7 @@ public static class AzureImageAnalysis
         string[] asked = (features ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         if (asked.Length == 0 || Array.Find(asked, feature => !s_features.Contains(feature, StringComparer.OrdinalIgnoreCase)) is not null)
             throw new ProblemException(ProblemTable.InvalidOption, $"features is '{(features ?? "").Shortened()}'; it names {string.Join(" and ", s_features)}, or one of them.");
-        if (string.Equals(neutral, "true", StringComparison.OrdinalIgnoreCase))
-            throw new ProblemException(ProblemTable.InvalidOption, "gender-neutral-caption is not offered.");
-        var wanted = new CompatibleRequest(language is { Length: > 0 } ? $"{ModelChoice.Any}-{language}" : null);
+        var wanted = new CompatibleRequest(language is { Length: > 0 } ? $"{ModelChoice.Any}-{language}" : null, Neutral: string.Equals(neutral, "true", StringComparison.OrdinalIgnoreCase));
         CaptionsResponse captions = RequestBody.MediaType(http.Request, out _) == "application/json"
             ? await call.Caption(http, [new JsonPhoto(null, null, (await CompatibleCall.Read<AzureRequest>(http.Request, aborted)).Url ?? "")], wanted, aborted)
             : await call.CaptionBody(http, wanted, aborted);

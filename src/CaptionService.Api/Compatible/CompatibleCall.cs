@@ -8,7 +8,8 @@ namespace CaptionService.Api.Compatible;
 /// <param name="Model">What the program calls the model; null where it does not say.</param>
 /// <param name="Prompt">What the program told the model, which chooses nothing but the language.</param>
 /// <param name="Count">How many captions of each photo; null: one.</param>
-internal sealed record CompatibleRequest(string? Model = null, string? Prompt = null, int? Count = null);
+/// <param name="Neutral">Whether no word may state a person's sex.</param>
+internal sealed record CompatibleRequest(string? Model = null, string? Prompt = null, int? Count = null, bool Neutral = false);
 
 /// <summary>What the protocols share: photos are decoded, a model is chosen, and the one call is made.</summary>
 internal sealed class CompatibleCall(Readiness readiness, CaptionRequestReader reader, CaptionCall call, ModelChoice choice)
@@ -57,7 +58,11 @@ internal sealed class CompatibleCall(Readiness readiness, CaptionRequestReader r
         // None of these protocols has a place for the problem of one photo of several.
         if (photos.FirstOrDefault(photo => photo.Rejection is not null) is { Rejection: { } rejection })
             throw rejection;
-        var options = RequestedOptions.Parse(new Dictionary<string, string> { [NumberOption.Count.Name] = (asked.Count ?? 1).ToString(CultureInfo.InvariantCulture) });
+        var options = RequestedOptions.Parse(new Dictionary<string, string>
+        {
+            [NumberOption.Count.Name] = (asked.Count ?? 1).ToString(CultureInfo.InvariantCulture),
+            [RequestedOptions.GenderNeutralName] = asked.Neutral ? bool.TrueString : "",
+        });
         return await call.Caption(http, photos, options, [choice.Of(asked.Model, asked.Prompt, http.Request.Headers.AcceptLanguage)], aborted);
     }
 }

@@ -1,6 +1,5 @@
 using CaptionService.Api.Captions;
 using CaptionService.Api.Models;
-using CaptionService.Captioning;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Primitives;
 
@@ -35,7 +34,7 @@ internal sealed class ModelChoice(IOptions<CompatibleOptions> options, ModelRegi
         // Ollama's clients add a tag: llava:latest, llava:7b.
         RegisteredModel otherwise = Alias(name) is { } alias
             ? Named(alias) ?? throw Unknown(alias)
-            : name is "" or Any ? RequestedModels.Of(new RequestedOptions(new CaptionOptions(), [], null, false), acceptLanguage, models)[0]
+            : name is "" or Any ? RequestedModels.Of(RequestedOptions.Default, acceptLanguage, models)[0]
             : Named(name.Split(':')[0]) ?? throw Unknown(name);
         return PromptLanguage.Of(prompt) is { } language && models.ActiveFor(language) is { } spoken ? spoken : otherwise;
     }

@@ -116,7 +116,7 @@ public sealed class CaptionOptionsTests(Service service)
     [InlineData("?maxLength=51", "from 1 to 50")]
     [InlineData("?lengthNormalization=NaN", "from 0 to 2")]
     [InlineData("?include=words,photos", "include is a list of 'words' and 'attention', not 'photos'")]
-    [InlineData("?beams=3", "There is no option 'beams' (do you mean beamWidth?); the options are count, beamWidth, maxLength, minLength, lengthNormalization, diversity, language, model, style, include")]
+    [InlineData("?beams=3", "There is no option 'beams' (do you mean beamWidth?); the options are count, beamWidth, maxLength, minLength, lengthNormalization, diversity, language, model, style, include, purpose, genderNeutral, maxCharacters")]
     [InlineData("?minLength=9&maxLength=8", "minLength is 9, but captions end after maxLength, 8 words")]
     [InlineData("?diversity=-1", "diversity is '-1'; it must be a number from 0 to 5")]
     [InlineData("?style=shout", "style is 'sentence' or 'raw', not 'shout'")]
