@@ -3,8 +3,8 @@ import { announce, h } from '../dom.js';
 import { get, request } from '../api.js';
 import { empty, problemBox } from '../parts.js';
 import { t } from '../i18n.js';
-import { captionCard } from './captionCard.js';
-import { languageChoice, optionPanel, query } from './options.js';
+import { captionCard, told } from './captionCard.js';
+import { altSwitch, languageChoice, optionPanel, query } from './options.js';
 
 const atOnce = 3;           // requests under way: the service batches what waits, and answers come as they are ready
 const photos = [];          // outlives the view
@@ -58,7 +58,7 @@ export default function caption(main) {
 async function models(controls) {
   try {
     const { models: all } = await get('models');
-    controls.replaceChildren(...(all.length === 0 ? [empty(t('models.loading'), t('models.loadingHelp'))] : [languageChoice(all, () => {}), optionPanel(all, () => {})]));
+    controls.replaceChildren(...(all.length === 0 ? [empty(t('models.loading'), t('models.loadingHelp'))] : [languageChoice(all, () => {}), altSwitch(() => {}), optionPanel(all, () => {})]));
     if (all.length === 0) setTimeout(() => controls.isConnected && models(controls), 2000);
   } catch (problem) {
     controls.replaceChildren(problemBox(problem));
@@ -96,7 +96,7 @@ async function work() {
     try {
       photo.answer = await captioned(photo);
       photo.state = 'done';
-      announce(`${photo.name}: ${photo.answer.results[0].captions[0].text}`);
+      announce(`${photo.name}: ${told(photo.answer.results[0].captions[0])}`);
     } catch (problem) {
       Object.assign(photo, { problem, state: 'refused' });
     }

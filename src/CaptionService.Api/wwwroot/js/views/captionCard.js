@@ -24,7 +24,10 @@ export function captionCard(photo, again, remove) {
   }
 }
 
-const best = photo => photo.answer?.results[0].captions[0]?.text;
+/** A caption's text, or why it has none. */
+export const told = caption => caption.reason ? t(`caption.${caption.reason}`) : caption.text;
+
+const best = photo => photo.answer?.results[0].captions[0]?.text || undefined;
 
 function body(photo, look, again) {
   if (photo.state === 'waiting' || photo.state === 'working') return h('p.pending', {}, t(`caption.${photo.state}`));
@@ -36,11 +39,15 @@ function body(photo, look, again) {
     if (!first) return null;
     return h('section.told-language', {},
       photo.answer.models.length > 1 ? h('h3', {}, languageName(model.language)) : null,
-      h('div.first', {}, sentence(first, look), confidence(first, model)),
-      h('div.row', {}, copyButton(t('copy.text'), first.text), copyButton(t('copy.alt'), alt(first.text))),
-      others.length > 0 ? h('ol', { start: 2 }, others.map(caption => h('li', {}, h('div.other', {}, sentence(caption, look), confidence(caption, model))))) : null,
-      own.length > 1 ? captionTree(own) : null);
+      h('div.first', {}, said(first), confidence(first, model)),
+      h('div.row', {}, first.reason ? null : copyButton(t('copy.text'), first.text), copyButton(t('copy.alt'), alt(first.text))),
+      others.length > 0 ? h('ol', { start: 2 }, others.map(caption => h('li', {}, h('div.other', {}, said(caption), confidence(caption, model))))) : null,
+      own.length > 1 && own.every(caption => caption.words) ? captionTree(own) : null);
   });
+
+  function said(caption) {
+    return caption.reason ? h('p.withheld', {}, told(caption)) : sentence(caption, look);
+  }
 }
 
 function confidence(caption, model) {

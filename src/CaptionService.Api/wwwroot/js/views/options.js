@@ -13,7 +13,7 @@ export const numbers = [
 ];
 
 /** What is chosen; kept while the page is open, the languages longer. */
-export const chosen = { languages: JSON.parse(localStorage.getItem('captionLanguages') ?? 'null'), model: '', style: 'sentence' };
+export const chosen = { languages: JSON.parse(localStorage.getItem('captionLanguages') ?? 'null'), model: '', style: 'sentence', alt: false };
 
 /** The query of POST /captions: only what differs from the defaults, so that what is copied stays short. */
 export function query(extra = {}) {
@@ -21,6 +21,7 @@ export function query(extra = {}) {
   for (const language of chosen.languages ?? []) parts.append('language', language);
   for (const option of numbers) if (chosen[option.name] !== undefined && chosen[option.name] !== option.default) parts.set(option.name, chosen[option.name]);
   if (chosen.model) parts.set('model', chosen.model);
+  if (chosen.alt) parts.set('purpose', 'alt');
   if (chosen.style !== 'sentence') parts.set('style', chosen.style);
   for (const [name, value] of Object.entries(extra)) parts.set(name, value);
   return parts.toString();
@@ -46,6 +47,13 @@ export function languageChoice(models, changed) {
     localStorage.setItem('captionLanguages', JSON.stringify(ticked));
     changed();
   }
+}
+
+/** Whether the text is to stand for the photo. */
+export function altSwitch(changed) {
+  const id = newId();
+  const box = h('input', { type: 'checkbox', checked: chosen.alt, 'aria-describedby': id, onchange: () => { chosen.alt = box.checked; changed(); } });
+  return h('div.alt', {}, h('label.chip', {}, box, t('caption.alt')), h('span.fine', { id }, t('caption.alt.help')));
 }
 
 /** The rest, behind a disclosure. */
