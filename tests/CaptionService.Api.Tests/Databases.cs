@@ -38,6 +38,9 @@ public sealed class Databases : IAsyncDisposable
         }
     }
 
+    /// <summary>A fresh database for a test of which one kind is enough: PostgreSQL where it can be had, since all others run on SQLite.</summary>
+    public async Task<Dictionary<string, string>> Fresh() => await Fresh(await Missing("postgres") is null ? "postgres" : "sqlite");
+
     /// <summary>Settings that give a service a fresh database; skips the test where there is no PostgreSQL.</summary>
     public async Task<Dictionary<string, string>> Fresh(string kind)
     {

@@ -5,18 +5,17 @@ using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
 
-/// <summary>Jobs that are killed, orphaned, terminated, cancelled and resumed, with a real server and real trainers, on both databases.</summary>
+/// <summary>Jobs that are killed, orphaned, terminated, cancelled and resumed, with a real server and real trainers.</summary>
 [Collection(SharedFeatures.Programs)]
 public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features, ITestOutputHelper output)
 {
     private const int Epochs = 60;
 
-    [Theory]
-    [MemberData(nameof(Databases.Kinds), MemberType = typeof(Databases))]
-    public async Task Broken_in_every_way_a_job_ends_with_the_weights_of_an_unbroken_one(string kind)
+    [Fact]
+    public async Task Broken_in_every_way_a_job_ends_with_the_weights_of_an_unbroken_one()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Processes are found in /proc.");
-        await using var service = new TrainingService(await databases.Fresh(kind), features, output);
+        await using var service = new TrainingService(await databases.Fresh(), features, output);
         await service.Start();
         string dataset = await service.AddDataset();
         string broken = await service.StartJob(dataset, SmallDataset.Job(Epochs));
@@ -84,11 +83,10 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         Assert.Equal(4, events.First(e => e.Type == "epoch").Data.GetProperty("samples").GetArrayLength());     // as many as there are dev photos, at most eight
     }
 
-    [Theory]
-    [MemberData(nameof(Databases.Kinds), MemberType = typeof(Databases))]
-    public async Task Events_are_streamed_from_where_the_listener_was(string kind)
+    [Fact]
+    public async Task Events_are_streamed_from_where_the_listener_was()
     {
-        await using var service = new TrainingService(await databases.Fresh(kind), features, output);
+        await using var service = new TrainingService(await databases.Fresh(), features, output);
         await service.Start();
         string job = await service.StartJob(await service.AddDataset(), SmallDataset.Job(12));
 
