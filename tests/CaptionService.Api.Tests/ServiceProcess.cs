@@ -10,9 +10,14 @@ internal sealed class ServiceProcess : IAsyncDisposable
     private readonly TaskCompletionSource<Uri> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<string> _log = [];
 
-    public ServiceProcess(params (string Name, string Value)[] environment)
+    public ServiceProcess(params (string Name, string Value)[] environment) : this([], environment)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", "http://127.0.0.1:0"])
+    }
+
+    private ServiceProcess(string[] under, (string Name, string Value)[] environment)
+    {
+        string[] command = [.. under, "dotnet", Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", "http://127.0.0.1:0"];
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -28,6 +33,10 @@ internal sealed class ServiceProcess : IAsyncDisposable
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
     }
+
+    /// <summary>It resolves names as a file in the manner of resolv.conf says, in a mount namespace of its own.</summary>
+    public static ServiceProcess WithResolver(string file, params (string Name, string Value)[] environment) =>
+        new(["unshare", "--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", file], environment);
 
     public string Log
     {
