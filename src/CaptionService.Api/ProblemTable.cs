@@ -84,6 +84,12 @@ public static class ProblemTable
     internal static readonly ProblemKind NothingFits = new("nothing_fits", 422, "Captions and photos do not belong together", "The captions must name the photos' files.");
     internal static readonly ProblemKind FeaturesMismatch = new("features_mismatch", 422, "The features do not fit the captions", "Send an array of float16 or float32 with a row for each caption line, or for each photo in the order of the captions.");
 
+    // Feedback
+    internal static readonly ProblemKind FeedbackDisabled = new("feedback_disabled", 403, "The service keeps no feedback", "Have the operator allow it (Feedback:Enabled).");
+    internal static readonly ProblemKind FeedbackNotFound = new("feedback_not_found", 404, "No correction has this id", "GET /feedback lists the corrections.");
+    internal static readonly ProblemKind FeedbackFull = new("feedback_full", 409, "No more feedback is kept", "Delete corrections that were trained on, or have the operator raise the limit (Feedback:MaxEntries).");
+    internal static readonly ProblemKind NoFeedback = new("no_feedback", 422, "There is no feedback to train on", "Send corrections with their photos (POST /feedback), in the language of the data set.");
+
     // The service
     internal static readonly ProblemKind QueueFull = new("queue_full", 429, "Too many photos are waiting", "Wait as long as Retry-After says and send the request again.");
     internal static readonly ProblemKind RateLimited = new("rate_limited", 429, "Too much was asked for in a minute", "Wait as long as Retry-After says and send the request again.");
@@ -123,6 +129,7 @@ public static class ProblemTable
         DatasetNotReady, ModelActive, ModelReadOnly, NoEarlierModel, ModelRefused,
         NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
         NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
+        FeedbackDisabled, FeedbackNotFound, FeedbackFull, NoFeedback,
         QueueFull, RateLimited, Internal, NotOffered, ModelLoading, Draining, OutOfMemory,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];

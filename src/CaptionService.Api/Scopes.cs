@@ -19,6 +19,9 @@ public enum Scope
 /// <summary>The scope that a route needs, as its metadata.</summary>
 internal sealed record NeededScope(Scope Scope);
 
+/// <summary>A route whose changes are in the audit though callers who only caption may make them.</summary>
+internal sealed record Audited;
+
 /// <summary>Which scope a route needs, and which a caller has. A route that does not say needs <see cref="Scope.Admin"/>.</summary>
 internal static class Scopes
 {

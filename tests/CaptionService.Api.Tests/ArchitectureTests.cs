@@ -20,5 +20,6 @@ public sealed class ArchitectureTests
         ("CaptionJobs", $"{Doors.Root} Storage Trainer Datasets Models Captions"),
         ("Compatible", $"{Doors.Root} Models Captions"),
         ("Webhooks", $"{Doors.Root} Storage Trainer Fetch"),
+        ("Feedback", $"{Doors.Root} Storage Captions Datasets"),
         ("TrainingJobs", $"{Doors.Root} Storage Trainer Models"));
 }

@@ -15,7 +15,7 @@ public sealed class ContractTests(ShippedSmall shipped, ITestOutputHelper output
     {
         await using var factory = new ServiceFactory(host =>
         {
-            host.UseSetting("Datasets:Estimate", "false");
+            host.UseSetting("Datasets:Estimate", "false").UseSetting("Feedback:Enabled", "true");
             host.UseSetting(ShippedSmall.Setting, shipped.Folder).UseSetting("Auth:FirstKey", ServiceFactory.FirstKey);     // so that keys can be made
         });
         using HttpClient client = await factory.Start(ready: true, ServiceFactory.FirstKey);

@@ -8,11 +8,11 @@ namespace CaptionService.Api.Audit;
 /// <summary>Who changed what, from where.</summary>
 public static partial class AuditApi
 {
-    /// <summary>Writes a line for each change that was made: whatever succeeded, is no GET, and needs more than captioning.</summary>
+    /// <summary>Writes a line for each change that was made: whatever succeeded, is no GET, and needs more than captioning, or is <see cref="Audited"/>.</summary>
     public static void UseAudit(this WebApplication app) => app.Use(static async (context, next) =>
     {
         await next(context);
-        if (!HttpMethods.IsGet(context.Request.Method) && context.Response.StatusCode < 400 && context.GetEndpoint()?.Metadata.GetMetadata<NeededScope>() is { Scope: > Scope.Caption })
+        if (!HttpMethods.IsGet(context.Request.Method) && context.Response.StatusCode < 400 && IsChange(context.GetEndpoint()?.Metadata))
             await Write(context);
     });
 
@@ -27,6 +27,8 @@ public static partial class AuditApi
             .Needs(Scope.Admin).WithTags("Audit").WithName("GetAudit").WithSummary("Who changed models, jobs, data sets and keys, the newest first")
             .WithDescription("A line for each change that was made. It holds no photo, caption, file name or key.")
             .Problems(400, 503).Describe(Paging.List.Describe);
+
+    private static bool IsChange(EndpointMetadataCollection? route) => route?.GetMetadata<NeededScope>() is { Scope: > Scope.Caption } || route?.GetMetadata<Audited>() is not null;
 
     private static async Task Write(HttpContext context)
     {

@@ -1,5 +1,6 @@
 using CaptionService.Api.Storage;
 using CaptionService.Captioning.Encoders;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Datasets;
@@ -9,7 +10,7 @@ namespace CaptionService.Api.Datasets;
 /// While folder and database change one after the other, the folder is unsettled, by its name: should this server die
 /// between the two, the next start has the database decide.
 /// </summary>
-internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, TimeProvider time) : IDisposable
+internal sealed class DatasetImporter(DatasetUpload upload, IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options, TimeProvider time) : IDisposable
 {
     private const string Suffix = ".unsettled";
 
@@ -72,6 +73,11 @@ internal sealed class DatasetImporter(DatasetUpload upload, IOptions<StorageOpti
         Directory.CreateDirectory(unpacked);
         if (wanted.Folder is { } folder)
             ServerFolder.List(ServerFolder.Resolve(folder, options.Value.ImportFolders), raw, options.Value, cancellation);
+        if (wanted.Feedback)
+        {
+            await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+            await FeedbackCaptions.List(db, storage.Value, wanted.Language, unpacked, raw, cancellation);
+        }
         var unpacker = new Unpacker(unpacked, options.Value, raw);
         foreach ((string name, string path) in wanted.Files)
         {

@@ -11,9 +11,10 @@ namespace CaptionService.Api.Datasets;
 /// <param name="Language">Language of its captions.</param>
 /// <param name="Files">Files of the form, with what the caller named them.</param>
 /// <param name="Folder">The server's folder to import from, instead.</param>
-internal sealed record DatasetRequest(string Name, string Language, IReadOnlyList<(string Name, string Path)> Files, string? Folder);
+/// <param name="Feedback">Whether it is to be made of corrections, instead.</param>
+internal sealed record DatasetRequest(string Name, string Language, IReadOnlyList<(string Name, string Path)> Files, string? Folder, bool Feedback = false);
 
-/// <summary>Reads the request: a form, whose files are streamed to the disk as they come, or JSON that names a folder.</summary>
+/// <summary>Reads the request: a form, whose files are streamed to the disk as they come, or JSON that names a folder or the corrections.</summary>
 internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
 {
     private const int MaxFieldBytes = 1024, MaxFiles = 8, MaxNameLength = 100;
@@ -111,9 +112,14 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
             FolderImport body = await JsonSerializer.DeserializeAsync<FolderImport>(request.Body, FolderImport.Format, aborted)
                 ?? throw new JsonException();
             if (body.Unknown?.Keys.FirstOrDefault() is { } unknown)
-                throw new ProblemException(ProblemTable.InvalidOption, $"There is no member '{unknown.Quoted()}': folder, name or language.");
+                throw new ProblemException(ProblemTable.InvalidOption, $"There is no member '{unknown.Quoted()}': folder, feedback, name or language.");
+            if (body.Feedback == true)
+            {
+                return body.Folder is null ? new DatasetRequest(CheckName(body.Name ?? "feedback"), CheckLanguage(body.Language), [], null, Feedback: true)
+                    : throw new ProblemException(ProblemTable.InvalidOption, "A data set is made of a folder or of feedback, not of both.");
+            }
             if (string.IsNullOrWhiteSpace(body.Folder))
-                throw new ProblemException(ProblemTable.InvalidOption, "The member 'folder' is missing.");
+                throw new ProblemException(ProblemTable.InvalidOption, "The member 'folder' is missing; or feedback, with the value true.");
             return new DatasetRequest(CheckName(body.Name ?? Path.GetFileName(body.Folder.TrimEnd('/', '\\'))), CheckLanguage(body.Language), [], body.Folder);
         }
         catch (JsonException malformed)
@@ -142,12 +148,14 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
 
 }
 
-/// <summary>The JSON way in: a folder of the server.</summary>
+/// <summary>The JSON way in: a folder of the server, or the corrections.</summary>
 internal sealed record FolderImport
 {
     public static readonly JsonSerializerOptions Format = new(Json.Requests) { PropertyNameCaseInsensitive = false };
 
     public string? Folder { get; init; }
+
+    public bool? Feedback { get; init; }
 
     public string? Name { get; init; }
 

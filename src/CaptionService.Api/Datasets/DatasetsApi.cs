@@ -31,7 +31,7 @@ public static class DatasetsApi
         RouteGroupBuilder datasets = routes.MapGroup("/datasets").WithTags("Data sets").Needs(Scope.Train);
         datasets.MapPost("/", Post).WithName("PostDataset")
             .WithSummary("Photos and captions in, a data set to train on out")
-            .WithDescription("Send a form with an archive (zip, tar, tar.gz) that holds photos and captions, or the captions as a file of their own; or JSON that names a folder of the server which the operator allows. "
+            .WithDescription("Send a form with an archive (zip, tar, tar.gz) that holds photos and captions, or the captions as a file of their own; or JSON that names a folder of the server which the operator allows, or the corrections that were kept (`{\"feedback\": true}`). "
                 + "Captions are recognised by content: a Flickr token file, COCO captions JSON, Karpathy's dataset.json, CSV or TSV with a header, JSON lines; with features as .npy no photos are needed. "
                 + "Splits are taken from the data, or drawn by photo. The answer comes when the data set is unpacked and joined; its photos are then looked through in the background, and `status` turns from `checking` to `ready` or `refused`.")
             .Problems(400, 403, 408, 413, 415, 422, 503, 507).Describe(DatasetsOperation.DescribePost);

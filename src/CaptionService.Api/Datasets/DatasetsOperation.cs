@@ -11,7 +11,7 @@ internal static class DatasetsOperation
         operation.RequestBody = new OpenApiRequestBody
         {
             Required = true,
-            Description = "A form with files, or JSON that names a folder of the server.",
+            Description = "A form with files, or JSON that names a folder of the server or the corrections.",
             Content = new Dictionary<string, IOpenApiMediaType>
             {
                 ["multipart/form-data"] = new OpenApiMediaType
@@ -21,7 +21,9 @@ internal static class DatasetsOperation
                 },
                 [OpenApi.JsonBesideForm] = new OpenApiMediaType
                 {
-                    Schema = Object(["folder"], ("folder", Text("A folder of the server: below one of `Datasets:ImportFolders`.")), ("name", Text("Name of the data set. Default: the folder's.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
+                    Schema = Object([], ("folder", Text("A folder of the server: below one of `Datasets:ImportFolders`.")),
+                        ("feedback", new OpenApiSchema { Type = JsonSchemaType.Boolean, Description = "Instead of a folder: whether to make it of the corrections in its language whose photos are kept. Default: false." }),
+                        ("name", Text("Name of the data set. Default: the folder's, or feedback.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
                     Example = JsonNode.Parse("""{ "folder": "/imports/birds", "name": "birds", "language": "en" }"""),
                 },
             },

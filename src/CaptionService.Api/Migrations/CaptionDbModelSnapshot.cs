@@ -243,6 +243,40 @@ namespace CaptionService.Api.Migrations
                     b.ToTable("ModelVersions");
                 });
 
+            modelBuilder.Entity("CaptionService.Api.Storage.FeedbackEntry", b =>
+                {
+                    b.Property<string>("Id");
+
+                    b.Property<string>("Caption")
+                        .IsRequired();
+
+                    b.Property<long>("ChangedAt");
+
+                    b.Property<long>("CreatedAt");
+
+                    b.Property<string>("Given");
+
+                    b.Property<string>("KeyId");
+
+                    b.Property<string>("Language")
+                        .IsRequired();
+
+                    b.Property<string>("Photo")
+                        .IsRequired();
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
+                    b.Property<string>("Who");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("Photo");
+
+                    b.ToTable("Feedback");
+                });
+
             modelBuilder.Entity("CaptionService.Api.Storage.IdempotencyKey", b =>
                 {
                     b.Property<string>("Storage")

@@ -47,6 +47,9 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <summary>What was changed, by whom.</summary>
     public DbSet<AuditEntry> AuditEntries => Set<AuditEntry>();
 
+    /// <summary>Corrected captions.</summary>
+    public DbSet<FeedbackEntry> Feedback => Set<FeedbackEntry>();
+
     /// <inheritdoc />
     protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder) =>
         configurationBuilder.Properties<DateTimeOffset>().HaveConversion<UtcTicks>();
@@ -57,6 +60,7 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
         Own<Dataset>(modelBuilder, dataset => dataset.Property(d => d.Status).HasConversion(new SmallLetters<DatasetStatus>()));
         Own<ApiKey>(modelBuilder, key => key.Property(k => k.Scope).HasConversion(new SmallLetters<Scope>()));
         Own<AuditEntry>(modelBuilder, entry => entry.HasIndex(e => e.At));
+        Own<FeedbackEntry>(modelBuilder, entry => entry.HasIndex(e => e.Photo));
         Own<Evaluation>(modelBuilder, evaluation => evaluation.Property(e => e.State).HasConversion(new SmallLetters<EvaluationState>()));
         Own<TrainingJob>(modelBuilder, job =>
         {

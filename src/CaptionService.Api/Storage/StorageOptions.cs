@@ -44,6 +44,9 @@ public sealed class StorageOptions
     /// <summary>The feature cache that jobs share.</summary>
     public string Features => In("features");
 
+    /// <summary>Photos that were sent with corrections, each under its SHA-256.</summary>
+    public string Feedback => In("feedback");
+
     /// <summary>What is under way; emptied at start where no other server works in the folder.</summary>
     public string Temporary => In("tmp");
 

@@ -18,7 +18,7 @@ public sealed class GeneratedClientTests(ShippedSmall shipped)
     {
         await using var factory = new ServiceFactory(host =>
         {
-            host.UseSetting("Datasets:Estimate", "false");
+            host.UseSetting("Datasets:Estimate", "false").UseSetting("Feedback:Enabled", "true");
             host.UseSetting(ShippedSmall.Setting, shipped.Folder).UseSetting("Auth:FirstKey", ServiceFactory.FirstKey);
         });
         using HttpClient service = await factory.Start(ready: true);

@@ -39,6 +39,14 @@ public static class Tour
         Assert.Equal((404, ProblemDetailsCode.Model_not_found), (refused.StatusCode, refused.Result.Code));
         Assert.Equal(refused.Result.Title, (await client.GetProblemAsync("model_not_found", aborted)).Title);
 
+        // A correction, kept, edited and deleted.
+        FeedbackResponse correction = await client.PostFeedbackAsync(photo: new FileParameter(new MemoryStream(photo), "a.jpg", "image/jpeg"), caption: "A cat.", given: best.Text, language: "en", cancellationToken: aborted);
+        Assert.True(correction.PhotoKept);
+        Assert.Equal(correction.Id, (await client.GetFeedbackAsync(cancellationToken: aborted)).Feedback.Single().Id);
+        Assert.Equal("A striped cat.", (await client.PatchFeedbackAsync(correction.Id, new FeedbackTexts { Caption = "A striped cat." }, aborted)).Caption);
+        Assert.Equal(best.Text, (await client.GetFeedbackEntryAsync(correction.Id, aborted)).Given);
+        await client.DeleteFeedbackAsync(correction.Id, aborted);
+
         // A data set.
         DatasetResponse dataset = await client.PostDatasetAsync(new FileParameter(new MemoryStream(archive), "set.zip"), name: "tour", cancellationToken: aborted);
         Assert.Null(dataset.Report);

@@ -25,7 +25,7 @@ public sealed class LockedService : IAsyncLifetime
     public LockedService() => Factory = new ServiceFactory(host =>
     {
         ServiceFactory.WithoutModels(host);
-        host.UseSetting("Auth:FirstKey", ServiceFactory.FirstKey);
+        host.UseSetting("Auth:FirstKey", ServiceFactory.FirstKey).UseSetting("Feedback:Enabled", "true");
         host.ConfigureTestServices(services => services.AddSingleton<TimeProvider>(Time));
     });
 
@@ -111,7 +111,7 @@ public sealed class KeysTests(LockedService service) : IClassFixture<LockedServi
         {
             string row = Repository.Read("docs/api.md").Split('\n').Single(line => line.StartsWith($"| `{scope.ToString().ToLowerInvariant()}` | `", StringComparison.Ordinal));
             Assert.Equal(routes.Where(route => route.Scope == scope).Select(route => route.Text).Order(StringComparer.Ordinal),
-                Regex.Matches(row, "`((?:GET|POST|DELETE) [^`]+)`").Select(match => match.Groups[1].Value).Order(StringComparer.Ordinal));
+                Regex.Matches(row, "`((?:GET|POST|PATCH|DELETE) [^`]+)`").Select(match => match.Groups[1].Value).Order(StringComparer.Ordinal));
         }
         string[] keys = [(await service.Make("caption")).Key, (await service.Make("train")).Key, (await service.Make("admin")).Key];
         foreach ((Scope? needed, string text) in routes.Where(route => route.Scope is not null))

@@ -6,6 +6,7 @@ using CaptionService.Api.CaptionJobs;
 using CaptionService.Api.Captions;
 using CaptionService.Api.Compatible;
 using CaptionService.Api.Datasets;
+using CaptionService.Api.Feedback;
 using CaptionService.Api.Keys;
 using CaptionService.Api.Models;
 using CaptionService.Api.Storage;
@@ -29,6 +30,7 @@ public sealed class DocumentsTests
     [InlineData(typeof(DatasetsOptions))]
     [InlineData(typeof(CaptionJobsOptions))]
     [InlineData(typeof(TrainingSettings), typeof(TrainerOptions))]
+    [InlineData(typeof(FeedbackOptions))]
     [InlineData(typeof(StorageOptions))]
     [InlineData(typeof(CorsSettings))]
     [InlineData(typeof(AuthOptions))]
