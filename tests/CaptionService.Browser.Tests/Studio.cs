@@ -121,7 +121,7 @@ public sealed class Studio : IAsyncLifetime
         }
 
         protected override void ConfigureWebHost(IWebHostBuilder builder) => builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal")
-            .UseSetting("Storage:Folder", _storage).UseSetting("Cors:Origins:0", _origin).UseSetting("Datasets:Estimate", "false").UseSetting("Training:Threads", "1");
+            .UseSetting("Storage:Folder", _storage).UseSetting("Cors:Origins:0", _origin).UseSetting("Datasets:Estimate", "false").UseSetting("Training:Threads", "1").UseSetting("Feedback:Enabled", "true");
 
         public override async ValueTask DisposeAsync()
         {

@@ -4,6 +4,7 @@ import { get, request } from '../api.js';
 import { empty, problemBox } from '../parts.js';
 import { t } from '../i18n.js';
 import { captionCard, told } from './captionCard.js';
+import { showFeedback } from './correct.js';
 import { altSwitch, languageChoice, optionPanel, query } from './options.js';
 
 const atOnce = 3;           // requests under way: the service batches what waits, and answers come as they are ready
@@ -21,13 +22,13 @@ export default function caption(main) {
     h('p.fine', {}, t('caption.formats')));
   const controls = h('div.controls', {});
   const tools = h('div.row.tools', {});
-  const list = h('div.photos', {});
-  main.append(h('h1', {}, t('caption.title')), drop, controls, tools, list);
+  const feedback = h('div.feedback', {}), list = h('div.photos', {});
+  main.append(h('h1', {}, t('caption.title')), drop, controls, tools, feedback, list);
 
   const cards = new Map();
   shown = changed => {
     for (const photo of changed ?? photos) {
-      const card = captionCard(photo, () => ask([photo]), () => remove(photo));
+      const card = captionCard(photo, () => ask([photo]), () => remove(photo), () => showFeedback(feedback));
       if (cards.has(photo)) cards.get(photo).replaceWith(card); else list.append(card);
       cards.set(photo, card);
     }
@@ -41,7 +42,7 @@ export default function caption(main) {
     ].filter(Boolean)));
   };
   shown();
-  models(controls);
+  models(controls, () => showFeedback(feedback), () => shown());
 
   const paste = event => event.clipboardData.files.length > 0 && add(event.clipboardData.files);
   const over = event => { event.preventDefault(); drop.classList.add('over'); };
@@ -55,11 +56,13 @@ export default function caption(main) {
   };
 }
 
-async function models(controls) {
+// Once the languages are known, so is the feedback in them; cards that are there already show it then.
+async function models(controls, languagesChosen, known) {
   try {
     const { models: all } = await get('models');
-    controls.replaceChildren(...(all.length === 0 ? [empty(t('models.loading'), t('models.loadingHelp'))] : [languageChoice(all, () => {}), altSwitch(() => {}), optionPanel(all, () => {})]));
-    if (all.length === 0) setTimeout(() => controls.isConnected && models(controls), 2000);
+    controls.replaceChildren(...(all.length === 0 ? [empty(t('models.loading'), t('models.loadingHelp'))] : [languageChoice(all, languagesChosen), altSwitch(() => {}), optionPanel(all, () => {})]));
+    if (all.length === 0) setTimeout(() => controls.isConnected && models(controls, languagesChosen, known), 2000);
+    else languagesChosen().then(known);
   } catch (problem) {
     controls.replaceChildren(problemBox(problem));
   }

@@ -3,17 +3,18 @@ import { h } from '../dom.js';
 import { explained, copyButton, problemBox } from '../parts.js';
 import { languageName, number, percent, t } from '../i18n.js';
 import { drawAttention } from './attention.js';
+import { correction } from './correct.js';
 import { alt, csharp, curl } from './snippets.js';
 import { captionTree } from './tree.js';
 import { sentence } from './words.js';
 
 /** The card of a photo: { name, url, state, answer, problem, query }. */
-export function captionCard(photo, again, remove) {
+export function captionCard(photo, again, remove, kept) {
   const overlay = h('canvas', { 'aria-hidden': 'true' });
   const spoken = h('p.looking', { 'aria-hidden': 'true' });
   const picture = h('div.photo', {}, h('img', { src: photo.url, alt: best(photo) ?? photo.name, onerror: event => event.target.replaceWith(h('div.noimage', {}, t('caption.noPreview'))) }), overlay, spoken);
   return h(`article.card.${photo.state}`, { 'aria-label': photo.name, 'aria-busy': String(photo.state === 'waiting' || photo.state === 'working') },
-    picture, h('div.told', {}, body(photo, look, again), foot(photo, remove)));
+    picture, h('div.told', {}, body(photo, look, again, kept), foot(photo, remove)));
 
   function look(word) {
     const shown = word?.attention !== undefined;
@@ -29,7 +30,7 @@ export const told = caption => caption.reason ? t(`caption.${caption.reason}`) :
 
 const best = photo => photo.answer?.results[0].captions[0]?.text || undefined;
 
-function body(photo, look, again) {
+function body(photo, look, again, kept) {
   if (photo.state === 'waiting' || photo.state === 'working') return h('p.pending', {}, t(`caption.${photo.state}`));
   if (photo.state === 'refused') return [problemBox(photo.problem), photo.problem.status > 0 && photo.problem.status < 429 ? null : h('button.small', { type: 'button', onclick: again }, t('again'))];
   const { captions } = photo.answer.results[0];
@@ -41,6 +42,7 @@ function body(photo, look, again) {
       photo.answer.models.length > 1 ? h('h3', {}, languageName(model.language)) : null,
       h('div.first', {}, said(first), confidence(first, model)),
       h('div.row', {}, first.reason ? null : copyButton(t('copy.text'), first.text), copyButton(t('copy.alt'), alt(first.text))),
+      correction(photo, first, kept),
       others.length > 0 ? h('ol', { start: 2 }, others.map(caption => h('li', {}, h('div.other', {}, said(caption), confidence(caption, model))))) : null,
       own.length > 1 && own.every(caption => caption.words) ? captionTree(own) : null);
   });
