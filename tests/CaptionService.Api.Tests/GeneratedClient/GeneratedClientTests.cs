@@ -1,6 +1,4 @@
-using System.Collections.Concurrent;
 using System.Reflection;
-using System.Text.RegularExpressions;
 using CaptionService.Api.Compatible;
 using CaptionService.Api.Tests.Datasets;
 using Microsoft.CodeAnalysis;
@@ -45,27 +43,5 @@ public sealed class GeneratedClientTests(ShippedSmall shipped)
         using var program = new MemoryStream();
         Assert.Empty(compilation.Emit(program).Diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).Select(d => d.ToString()));
         return Assembly.Load(program.ToArray());
-    }
-
-    /// <summary>Which operations of the document were answered with success.</summary>
-    private sealed class Succeeded(OpenApiDocument document) : DelegatingHandler(new SocketsHttpHandler())
-    {
-        private readonly ConcurrentDictionary<string, bool> _operations = [];
-
-        public ICollection<string> Operations => _operations.Keys;
-
-        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-        {
-            HttpResponseMessage response = await base.SendAsync(request, cancellationToken);
-            if (response.IsSuccessStatusCode)
-            {
-                string path = request.RequestUri!.AbsolutePath;
-                OpenApiOperationDescription operation = document.Operations
-                    .Where(o => o.Method.Equals(request.Method.Method, StringComparison.OrdinalIgnoreCase) && Regex.IsMatch(path, $"^{Regex.Replace(o.Path, "{[^}]+}", "[^/]+")}$"))
-                    .MinBy(o => o.Path.Count(c => c == '{'))!;     // /evaluations/compare before /evaluations/{id}
-                _operations[$"{operation.Method} {operation.Path}"] = true;
-            }
-            return response;
-        }
     }
 }
