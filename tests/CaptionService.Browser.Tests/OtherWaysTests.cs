@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 
 namespace CaptionService.Browser.Tests;
@@ -34,5 +35,16 @@ public sealed class OtherWaysTests(Studio studio)
         await visit.Page.GotoAsync(studio.OtherOrigin.Replace("localhost", "127.0.0.1", StringComparison.Ordinal));        // an origin that is not allowed
         string failure = await visit.Page.EvaluateAsync<string>("address => fetch(`${address}models`).then(() => 'read', failure => failure.name)", studio.Address);
         Assert.Equal("TypeError", failure);
+    }
+
+    [Fact]
+    public async Task The_sample_page_captions_photos_from_another_origin()
+    {
+        await using Visit visit = await studio.Open("swagger/index.html");
+        await visit.Page.GotoAsync(studio.OtherOrigin + "/captions.html");
+        await visit["#service"].FillAsync(studio.Address.TrimEnd('/'));
+        await visit["#photos"].SetInputFilesAsync([Studio.Sample("cat"), Studio.Sample("parrot")]);
+        await Assertions.Expect(visit["#captions li"]).ToHaveCountAsync(2, new() { Timeout = 60_000 });
+        await Assertions.Expect(visit["#captions li"].Nth(1)).ToHaveTextAsync(new Regex(@"^parrot\.jpg: \w.+\.$"));
     }
 }

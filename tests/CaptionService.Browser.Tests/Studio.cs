@@ -36,6 +36,7 @@ public sealed class Studio : IAsyncLifetime
         builder.Logging.ClearProviders();
         _other = builder.Build();
         _other.MapGet("/", () => Results.Text("<!doctype html><title>Another page</title>", "text/html"));
+        _other.MapGet("/captions.html", () => Results.Text(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "samples", "captions.html")), "text/html"));
     }
 
     /// <summary>Where the service is, with a slash at the end.</summary>
