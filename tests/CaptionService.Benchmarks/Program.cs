@@ -9,6 +9,7 @@ namespace CaptionService.Benchmarks;
 /// Prints one table of what the product costs on this machine. Arguments: nothing = everything; <c>encoder</c>, <c>captioner</c>,
 /// <c>service</c> = one part; <c>soak</c> = 2,000 requests and the resident memory after 200 and at the end;
 /// <c>training [REQUESTS [ARCHIVE]]</c> = captioning while a job trains; <c>upload [MB]</c> = memory while an archive of 1 GB is taken in;
+/// <c>bulk [PHOTOS [REQUESTS [whole]]]</c> = a caption job's rate, and what it costs requests;
 /// <c>hostile [MUTATIONS [FOLDER]]</c> = damaged photos, 100 in each format, and a folder's files;
 /// <c>slow [CLIENTS]</c> = 500 clients that send a byte a second; <c>alt FOLDER [LANGUAGES [PHOTOS]]</c> = alt text on development photos.
 /// </summary>
@@ -33,6 +34,11 @@ public static class Program
             return await ServiceBenchmark.SoakAsync() ? 0 : 1;
         if (part is "training")
             return await TrainingBenchmark.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "200", CultureInfo.InvariantCulture), args.ElementAtOrDefault(2)) ? 0 : 1;
+        if (part is "bulk")
+        {
+            int[] numbers = [.. args.Skip(1).Take(2).Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
+            return await BulkBenchmark.RunAsync(numbers.ElementAtOrDefault(0) is > 0 and var photos ? photos : 10_000, numbers.Length > 1 ? numbers[1] : 400, args.Contains("whole")) ? 0 : 1;
+        }
         if (part is "slow")
             return await SlowClients.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "500", CultureInfo.InvariantCulture)) ? 0 : 1;
         if (part is "hostile")

@@ -44,8 +44,8 @@ internal static class ServiceBenchmark
 
     internal static double At(double[] sorted, double quantile) => sorted[Math.Min((int)(quantile * sorted.Length), sorted.Length - 1)];
 
-    /// <summary>Closed-loop clients: each sends its next photo when the last is answered.</summary>
-    internal static async Task<(double Rate, double[] SortedMs)> LoadAsync(HttpClient client, int clients, int requests)
+    /// <summary>Closed-loop clients: each sends its next photo when the last is answered, and where pauses are asked for, at most so long after.</summary>
+    internal static async Task<(double Rate, double[] SortedMs)> LoadAsync(HttpClient client, int clients, int requests, int pauseMs = 0)
     {
         int next = 0;
         var latencies = new double[requests];
@@ -54,6 +54,8 @@ internal static class ServiceBenchmark
         {
             for (int i; (i = Interlocked.Increment(ref next) - 1) < requests;)
             {
+                if (pauseMs > 0)
+                    await Task.Delay(Random.Shared.Next(pauseMs));
                 long sent = Stopwatch.GetTimestamp();
                 using var body = new ByteArrayContent(s_photos[i % s_photos.Length]);
                 body.Headers.ContentType = new MediaTypeHeaderValue("image/jpeg");
