@@ -136,6 +136,31 @@ public sealed class CaptionerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Others_can_be_captioned_in_the_middle_of_a_batch_and_neither_is_changed_by_it()
+    {
+        using var bundle = new SmallBundle("top-down");
+        using CaptionModel model = Load(bundle);
+        CaptionJob[] many = [.. s_photos.Take(3).Select(photo => new CaptionJob(photo, Options(), model))], one = [new(s_photos[4], Options(), model)];
+        string[] manyAlone = Said(Captioner.Caption(many)), oneAlone = Said(Captioner.Caption(one));
+        long before = LiveTensors();
+        int times = 0;
+        var between = new List<string[]>();
+
+        string[] together = Said(Captioner.Caption(many, () =>
+        {
+            if (times++ % 5 == 0)
+                between.Add(Said(Captioner.Caption(one)));
+        }));
+
+        Assert.Equal(before, LiveTensors());
+        Assert.InRange(times, 13 + 2, 13 + 9);      // the convolutions, and at most eight words and an end
+        Assert.Equal(manyAlone, together);
+        Assert.All(between, said => Assert.Equal(oneAlone, said));
+
+        static string[] Said(CaptionedBatch batch) => [.. batch.Photos.SelectMany(captions => captions, (_, caption) => $"{caption.Text} {caption.LogProbability:R}")];
+    }
+
+    [Fact]
     public void Raw_captions_are_the_words_and_a_shortest_length_and_diversity_are_kept()
     {
         using var bundle = new SmallBundle("top-down");
