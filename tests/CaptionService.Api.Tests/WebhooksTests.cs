@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using CaptionService.Api.Tests.CaptionJobs;
+using CaptionService.Api.Tests.Datasets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -41,7 +42,7 @@ public sealed class WebhooksTests(ShippedSmall shipped) : IAsyncLifetime
 
     public async ValueTask DisposeAsync() => await _receiver!.DisposeAsync();
 
-    private void Configure(IWebHostBuilder host, string network) => host.UseSetting(ShippedSmall.Setting, shipped.Folder)
+    private IWebHostBuilder Configure(IWebHostBuilder host, string network) => host.UseSetting(ShippedSmall.Setting, shipped.Folder)
         .UseSetting("Webhooks:Urls:0", _receiver!.Urls.Single() + "/hook").UseSetting("Webhooks:Secret", Secret).UseSetting("Webhooks:AllowedNetworks:0", network);
 
     [Fact]
@@ -73,17 +74,52 @@ public sealed class WebhooksTests(ShippedSmall shipped) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_address_that_is_not_public_is_not_called_and_its_message_waits()
+    public async Task An_address_that_is_not_public_is_not_called_and_its_message_waits_until_it_may_be()
     {
-        await using var factory = new ServiceFactory(host => Configure(host, "127.0.0.3/32"));
-        using HttpClient client = await factory.Start(ready: true);
-        string id = (await Jobs.Send(client, Jobs.Many(2))).Id();
-        await Jobs.Until(client, id, "succeeded");
-        while (await Waiting(factory.Storage, "\"Attempts\" > 0") == 0)
+        string folder = Directory.CreateTempSubdirectory("captionservice-").FullName, id;
+        await using (var factory = new ServiceFactory(host => { Configure(host, "127.0.0.3/32"); host.UseSetting("Storage:Folder", folder); }))
         {
-            await Task.Delay(20, Service.Cancellation);
+            using HttpClient client = await factory.Start(ready: true);
+            id = (await Jobs.Send(client, Jobs.Many(2))).Id();
+            await Jobs.Until(client, id, "succeeded");
+            while (await Waiting(folder, "\"Attempts\" > 0") == 0)
+            {
+                await Task.Delay(20, Service.Cancellation);
+            }
         }
         Assert.False(_received.Reader.TryRead(out _));
+
+        // The operator allows the network, and the wait is over.
+        Assert.Equal(1, await Change(folder, "UPDATE \"WebhookMessages\" SET \"NextAt\" = 0"));
+        await using (var factory = new ServiceFactory(host => { Configure(host, "127.0.0.2/32"); host.UseSetting("Storage:Folder", folder); }))
+        {
+            using HttpClient client = await factory.Start(ready: false);
+            Assert.Equal(id, (string?)JsonNode.Parse((await Next()).Body)!["data"]!["id"]);
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Training_jobs_and_evaluations_are_told_too()
+    {
+        await using var factory = new ServiceFactory(host => Configure(host, "127.0.0.2/32").UseSetting("Datasets:Estimate", "false"));
+        using HttpClient client = await factory.Start(ready: true);
+        using var form = Service.Form([]);
+        form.Add(new ByteArrayContent(Made.Zip(Made.Files)), "archive", "set.zip");
+        string dataset = (string)(await Answer.To(client, "/datasets", form)).Body["id"]!;
+        while ((string?)(await Answer.Get(client, $"/datasets/{dataset}")).Body["status"] == "checking")
+        {
+            await Task.Delay(50, Service.Cancellation);
+        }
+        string job = (string)(await Post(client, "/training-jobs", $$"""{"dataset": "{{dataset}}", "preset": "best"}""")).Body["id"]!;
+        Assert.Equal(202, (await Post(client, $"/training-jobs/{job}/cancel", "")).Status);
+        string evaluation = (string)(await Post(client, "/evaluations", $$"""{"dataset": "{{dataset}}", "model": "{{ShippedSmall.Name}}"}""")).Body["id"]!;
+
+        JsonNode[] told = [JsonNode.Parse((await Next()).Body)!, JsonNode.Parse((await Next()).Body)!];
+
+        Assert.Equal(new[] { $"evaluation.succeeded {evaluation}", $"training_job.cancelled {job}" }, told.Select(message => $"{message["type"]} {message["data"]!["id"]}").Order(StringComparer.Ordinal));
+
+        static Task<Answer> Post(HttpClient client, string path, string json) => Answer.To(client, path, new StringContent(json, Encoding.UTF8, "application/json"));
     }
 
     [Theory]
@@ -106,6 +142,15 @@ public sealed class WebhooksTests(ShippedSmall shipped) : IAsyncLifetime
     }
 
     private async Task<Message> Next() => await _received.Reader.ReadAsync(Service.Cancellation);
+
+    private static async Task<int> Change(string storage, string sql)
+    {
+        await using var database = new SqliteConnection($"Data Source={Path.Combine(storage, "captionservice.db")};Pooling=False");
+        await database.OpenAsync(Service.Cancellation);
+        await using SqliteCommand change = database.CreateCommand();
+        change.CommandText = sql;
+        return await change.ExecuteNonQueryAsync(Service.Cancellation);
+    }
 
     private static async Task<long> Waiting(string storage, string where = "1 = 1")
     {
