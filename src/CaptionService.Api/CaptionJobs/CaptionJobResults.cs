@@ -21,11 +21,13 @@ internal static class CaptionJobResults
     private static readonly Paging s_all = new(int.MaxValue, int.MaxValue);
     private const int FlushBytes = 64 * 1024;
 
-    public static async Task<IResult> Get(HttpContext http, string id, CaptionDb db, IOptions<StorageOptions> storage, string? format, string? offset, string? limit, CancellationToken aborted)
+    public static async Task<IResult> Get(HttpContext http, string id, CaptionDb db,
+        IOptions<StorageOptions> storage, string? format, string? offset, string? limit, CancellationToken aborted)
     {
         string wanted = format ?? Accepted(http.Request);
         if (wanted is not ("json" or "jsonl" or "csv"))
-            throw new ProblemException(ProblemTable.InvalidOption, $"The option format is '{wanted.Quoted()}'; it must be json, jsonl or csv.");
+            throw new ProblemException(ProblemTable.InvalidOption,
+                $"The option format is '{wanted.Quoted()}'; it must be json, jsonl or csv.");
         (int skip, int take) = (wanted == "json" ? Page : s_all).Read(offset, limit);
         CaptionJob job = await CaptionJobsApi.Find(db, id, aborted);
         IAsyncEnumerable<byte[]> lines = ResultsFile.Lines(Path.Combine(storage.Value.CaptionJobs, job.Id), skip, take, aborted);
@@ -40,7 +42,7 @@ internal static class CaptionJobResults
         http.Response.Headers.Vary = "Accept";
         var text = new MemoryStream();
         if (wanted == "csv")
-            text.Write("number,name,width,height,language,rank,caption,logProbability,confidence,problem,detail\r\n"u8);
+            text.Write("number,name,width,height,language,rank,caption,logProbability,confidence,reason,problem,detail\r\n"u8);
         await foreach (byte[] line in lines)
         {
             if (wanted == "csv")
@@ -64,7 +66,8 @@ internal static class CaptionJobResults
     }
 
     // The first that is known, in the order of the header.
-    private static string Accepted(HttpRequest request) => request.GetTypedHeaders().Accept.OrderByDescending(type => type.Quality ?? 1).Select(type => type.MediaType.ToString() switch
+    private static string Accepted(HttpRequest request) =>
+        request.GetTypedHeaders().Accept.OrderByDescending(type => type.Quality ?? 1).Select(type => type.MediaType.ToString() switch
     {
         CsvType => "csv",
         JsonLinesType or "application/jsonl" => "jsonl",
@@ -76,12 +79,13 @@ internal static class CaptionJobResults
     {
         string photo = string.Create(CultureInfo.InvariantCulture, $"{result.Number},{Cell(result.Name)},{result.Width},{result.Height}");
         return result.Problem is { } problem
-            ? $"{photo},,,,,,{Cell(problem.Extensions.TryGetValue("code", out object? code) ? code?.ToString() : null)},{Cell(problem.Detail)}\r\n"
+            ? $"{photo},,,,,,,{Cell(problem.Extensions.TryGetValue("code", out object? code) ? code?.ToString() : null)},{Cell(problem.Detail)}\r\n"
             : string.Concat((result.Captions ?? []).Select(caption => Row(photo, caption)));
     }
 
     private static string Row(string photo, RankedCaption caption) =>
-        string.Create(CultureInfo.InvariantCulture, $"{photo},{caption.Language},{caption.Rank},{Cell(caption.Text)},{caption.LogProbability},{caption.Confidence},,\r\n");
+        string.Create(CultureInfo.InvariantCulture,
+            $"{photo},{caption.Language},{caption.Rank},{Cell(caption.Text)},{caption.LogProbability},{caption.Confidence},{caption.Reason},,\r\n");
 
     private static string Cell(string? text)
     {

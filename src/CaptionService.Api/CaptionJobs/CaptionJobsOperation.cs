@@ -17,10 +17,12 @@ internal static class CaptionJobsOperation
             Description = "A form with an archive, or one source of photos in a form or JSON. Options in the body count where the query gives the same one.",
             Content = new Dictionary<string, IOpenApiMediaType>
             {
-                ["multipart/form-data"] = new OpenApiMediaType { Schema = Body(("archive", Text("Zip, tar or tar.gz with photos.", "binary")), Dataset, Folder) },
+                ["multipart/form-data"] =
+                    new OpenApiMediaType { Schema = Body(("archive", Text("Zip, tar or tar.gz with photos.", "binary")), Dataset, Folder) },
                 [OpenApi.JsonBesideForm] = new OpenApiMediaType
                 {
-                    Schema = Body([Dataset, Folder, .. CaptionsOperation.OptionSchemas(context).Select(option => (option.Key, option.Value))]),
+                    Schema = Body([Dataset, Folder, .. CaptionsOperation.OptionSchemas(context)
+                        .Select(option => (option.Key, option.Value))]),
                     Example = JsonNode.Parse("""{ "folder": "photos/2026", "count": 1 }"""),
                 },
             },
@@ -38,21 +40,27 @@ internal static class CaptionJobsOperation
         if (operation.Answer("200") is { Content: { } content })
         {
             content[CaptionJobResults.JsonLinesType] = new OpenApiMediaType { Schema = Text("On each line one of `results`, as in JSON.") };
-            content[CaptionJobResults.CsvType] = new OpenApiMediaType { Schema = Text("number, name, width, height, language, rank, caption, logProbability, confidence, problem, detail.") };
+            content[CaptionJobResults.CsvType] =
+                new OpenApiMediaType { Schema = Text("number, name, width, height, language, rank, caption, logProbability, confidence, reason, problem, detail.") };
         }
     }
 
-    public static void DescribeEvents(OpenApiOperation operation) => operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
+    public static void DescribeEvents(OpenApiOperation operation) =>
+        operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
     {
         Name = "Last-Event-ID", In = ParameterLocation.Header, Description = "Number of the last event that the listener has.",
         Schema = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" },
     }];
 
-    private static (string Name, OpenApiSchema Schema) Dataset => (CaptionJobSources.Dataset, Text("Id of a data set, one of `GET /datasets`."));
+    private static (string Name, OpenApiSchema Schema) Dataset =>
+        (CaptionJobSources.Dataset, Text("Id of a data set, one of `GET /datasets`."));
 
-    private static (string Name, OpenApiSchema Schema) Folder => (CaptionJobSources.Folder, Text("A folder of the server: a name of `CaptionJobs:Folders`, or a path below one, such as `photos/2026`."));
+    private static (string Name, OpenApiSchema Schema) Folder =>
+        (CaptionJobSources.Folder,
+            Text("A folder of the server: a name of `CaptionJobs:Folders`, or a path below one, such as `photos/2026`."));
 
-    // One of three, which a schema can hardly say: none is required by itself. Null is as good as absent, since not every client can leave a member out.
+    // One of three, which a schema can hardly say: none is required by itself. Null is as good as absent, since not every client can leave
+    // a member out.
     private static OpenApiSchema Body(params (string Name, OpenApiSchema Schema)[] members)
     {
         foreach ((_, OpenApiSchema schema) in members)
@@ -60,5 +68,6 @@ internal static class CaptionJobsOperation
         return new OpenApiSchema { Type = JsonSchemaType.Object, Properties = members.ToDictionary(member => member.Name, member => (IOpenApiSchema)member.Schema), AdditionalPropertiesAllowed = false };
     }
 
-    private static OpenApiSchema Text(string description, string? format = null) => new() { Type = JsonSchemaType.String, Format = format, Description = description };
+    private static OpenApiSchema Text(string description, string? format = null) =>
+        new() { Type = JsonSchemaType.String, Format = format, Description = description };
 }

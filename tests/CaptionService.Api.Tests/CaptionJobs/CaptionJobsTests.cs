@@ -13,7 +13,8 @@ public sealed class CaptionJobsTests(Service service)
     {
         (string, byte[])[] files =
         [
-            ("z/last.jpg", Made.SmallPhotos["cat.jpg"]), ("broken.jpg", Made.SmallPhotos["temple.jpg"][..400]), ("empty.png", []), ("letter.jpg", "Dear Sir,"u8.ToArray()), ("=1+1.jpg", Made.SmallPhotos["rocket.jpg"]),
+            ("z/last.jpg", Made.SmallPhotos["cat.jpg"]), ("broken.jpg", Made.SmallPhotos["temple.jpg"][..400]), ("empty.png", []),
+                ("letter.jpg", "Dear Sir,"u8.ToArray()), ("=1+1.jpg", Made.SmallPhotos["rocket.jpg"]),
             ("notes.txt", "no photo, and not called one"u8.ToArray()), ("old.bmp", [(byte)'B', (byte)'M', .. new byte[60]]),
         ];
         string id = (await Jobs.Send(Client, Made.Zip(files), "?count=2&language=en,de")).Id();
@@ -24,14 +25,17 @@ public sealed class CaptionJobsTests(Service service)
         Assert.Equal(2, job["models"]!.AsArray().Count);
         JsonNode[] results = await Jobs.Results(Client, id);
         Jobs.EachOnce(results, 6);
-        Assert.Equal(["=1+1.jpg", "broken.jpg broken_photo", "empty.png empty", "letter.jpg not_a_photo", "old.bmp not_a_photo", "z/last.jpg"], results.Select(result => $"{result["name"]} {result["problem"]?["code"]}".TrimEnd()));
+        Assert.Equal(["=1+1.jpg", "broken.jpg broken_photo", "empty.png empty", "letter.jpg not_a_photo", "old.bmp not_a_photo",
+            "z/last.jpg"], results.Select(result => $"{result["name"]} {result["problem"]?["code"]}".TrimEnd()));
         Assert.Contains(ProblemTable.BrokenPhoto.WhatToDo, (string)results[1]["problem"]!["detail"]!, StringComparison.Ordinal);
         Answer alone = await service.Caption(Made.SmallPhotos["cat.jpg"], "?count=2&language=en,de");
-        Assert.Equal(alone.Captions().Select(caption => (string)caption!["text"]!), results[5]["captions"]!.AsArray().Select(caption => (string)caption!["text"]!));
+        Assert.Equal(alone.Captions().Select(caption => (string)caption!["text"]!), results[5]["captions"]!.AsArray()
+            .Select(caption => (string)caption!["text"]!));
 
         // Pages, and the same as a table.
         JsonNode page = (await Answer.Get(Client, $"/caption-jobs/{id}/results?offset=4&limit=1")).Body;
-        Assert.Equal((6, 4, "old.bmp"), ((int)page["photos"]!, (int)page["offset"]!, (string?)Assert.Single(page["results"]!.AsArray())!["name"]));
+        Assert.Equal((6, 4, "old.bmp"),
+            ((int)page["photos"]!, (int)page["offset"]!, (string?)Assert.Single(page["results"]!.AsArray())!["name"]));
         Assert.Equal([5, 6], (await Jobs.Results(Client, id, "&offset=4")).Select(result => (int)result["number"]!));
         using var asked = new HttpRequestMessage(HttpMethod.Get, $"/caption-jobs/{id}/results") { Headers = { { "Accept", "text/csv" } } };
         using HttpResponseMessage csv = await Client.SendAsync(asked, Service.Cancellation);
@@ -39,13 +43,14 @@ public sealed class CaptionJobsTests(Service service)
         Assert.Equal("text/csv", csv.Content.Headers.ContentType?.MediaType);
         Assert.Equal(1 + 4 + 4 + 4, rows.Length);
         Assert.StartsWith("1,'=1+1.jpg,120,", rows[1], StringComparison.Ordinal);
-        Assert.StartsWith("2,broken.jpg,,,,,,,,broken_photo,\"", rows[5], StringComparison.Ordinal);
+        Assert.StartsWith("2,broken.jpg,,,,,,,,,broken_photo,\"", rows[5], StringComparison.Ordinal);
         Assert.Contains($",de,1,{results[5]["captions"]![2]!["text"]},", rows[11], StringComparison.Ordinal);
 
         // The stream of a job that has ended has the job once; and who has seen it is sent away.
         string events = await Client.GetStringAsync($"/caption-jobs/{id}/events", Service.Cancellation);
         Assert.Contains("event: job\ndata: {", events, StringComparison.Ordinal);
-        using var again = new HttpRequestMessage(HttpMethod.Get, $"/caption-jobs/{id}/events") { Headers = { { "Last-Event-ID", events.Split('\n')[0]["id: ".Length..] } } };
+        using var again = new HttpRequestMessage(HttpMethod.Get, $"/caption-jobs/{id}/events");
+        again.Headers.Add("Last-Event-ID", events.Split('\n')[0]["id: ".Length..]);
         using HttpResponseMessage nothing = await Client.SendAsync(again, Service.Cancellation);
         Assert.Equal(204, (int)nothing.StatusCode);
 
@@ -92,7 +97,8 @@ public sealed class CaptionJobsTests(Service service)
         await Jobs.Until(Client, ofDataset, "succeeded");
         await Jobs.Until(Client, ofFolder, "succeeded");
 
-        Assert.Equal(Made.SmallPhotos.Keys.Order(StringComparer.Ordinal), (await Jobs.Results(Client, ofDataset)).Select(result => (string)result["name"]!));
+        Assert.Equal(Made.SmallPhotos.Keys.Order(StringComparer.Ordinal), (await Jobs.Results(Client, ofDataset))
+            .Select(result => (string)result["name"]!));
         JsonNode[] samples = await Jobs.Results(Client, ofFolder);
         Jobs.EachOnce(samples, Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "samples", "224")).Length);
         Assert.All(samples, result => Assert.NotEmpty(result["captions"]!.AsArray()));
@@ -113,7 +119,8 @@ public sealed class CaptionJobsTests(Service service)
     [InlineData("""{"folder": "samples", "colour": "red"}""", 400, "invalid_option")]
     [InlineData("""{"folder": "samples", "model": "nobody"}""", 404, "model_not_found")]
     [InlineData("[", 400, "malformed_body")]
-    public async Task What_cannot_be_a_job_is_refused(string json, int status, string code) => (await Jobs.SendJson(Client, json)).IsProblem(status, code);
+    public async Task What_cannot_be_a_job_is_refused(string json, int status, string code) =>
+        (await Jobs.SendJson(Client, json)).IsProblem(status, code);
 
     [Fact]
     public async Task Archives_without_photos_and_with_harm_are_refused_and_leave_nothing()
