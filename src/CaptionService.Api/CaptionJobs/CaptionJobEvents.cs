@@ -6,19 +6,22 @@ using Microsoft.EntityFrameworkCore;
 
 namespace CaptionService.Api.CaptionJobs;
 
-/// <summary>How far a job is, as server-sent events, from the database: any server that has it can serve them. A listener needs only the latest, so none is kept.</summary>
+/// <summary>How far a job is, as server-sent events, from the database: any server that has it can serve them. A listener needs only the
+/// latest, so none is kept.</summary>
 internal static class CaptionJobEvents
 {
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(2);            // for what other servers stored
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(15);        // then a comment, so that proxies keep the connection
 
     /// <summary>Writes the job whenever it has changed, until it has ended or nobody listens.</summary>
-    public static async Task<Results<EmptyHttpResult, NoContent>> Get(HttpContext http, string id, CaptionDb first, IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals,
-        TimeProvider time, IHostApplicationLifetime lifetime, CancellationToken aborted)
+    public static async Task<Results<EmptyHttpResult, NoContent>> Get(HttpContext http, string id, CaptionDb first,
+        IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, TimeProvider time, IHostApplicationLifetime lifetime,
+        CancellationToken aborted)
     {
         CaptionJob? job = await CaptionJobsApi.Find(first, id, aborted);
         long told = -1;
-        if (http.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } text && (!long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out told) || told < 0))
+        if (http.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } text
+            && (!long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out told) || told < 0))
             throw new ProblemException(ProblemTable.InvalidOption, "Last-Event-ID must be the number of an event.");
         if (job.Ended && told == job.Revision)
             return TypedResults.NoContent();        // tells a browser to stop asking
@@ -37,7 +40,8 @@ internal static class CaptionJobEvents
                 {
                     job = await db.CaptionJobs.AsNoTracking().FirstOrDefaultAsync(j => j.Id == id, until.Token);
                 }
-                string? say = job is null || job.Revision == told ? null : $"id: {job.Revision}\nevent: job\ndata: {JsonSerializer.Serialize(CaptionJobResponse.Of(job), Json.Answers)}\n\n";
+                string? say = job is null || job.Revision == told ? null
+                    : $"id: {job.Revision}\nevent: job\ndata: {JsonSerializer.Serialize(CaptionJobResponse.Of(job), Json.Answers)}\n\n";
                 if (say is null && time.GetElapsedTime(spoke) >= Silence)
                     say = ":\n\n";
                 if (say is not null)

@@ -10,7 +10,8 @@ namespace CaptionService.Api.CaptionJobs;
 /// Work on one job, from the photo after its last result to the end. While a batch is captioned, the next is read and waits
 /// behind it. This server may die at any line: what counts is in <see cref="ResultsFile"/>.
 /// </summary>
-internal sealed partial class CaptionJobRun(string id, IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models,
+internal sealed partial class CaptionJobRun(string id, IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals,
+    CaptionQueue queue, ModelRegistry models,
     StorageOptions storage, CaptionJobsOptions options, double altMinConfidence, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), AfterOutage = TimeSpan.FromSeconds(1);
@@ -37,7 +38,8 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
         catch (Exception failure)
         {
             failed = failure is ProblemException ? failure.Message
-                : StorageProblems.Of(failure) == ProblemTable.StorageFull ? "The disk is full. Make room and resume the job: it goes on where it was."
+                : StorageProblems.Of(failure) == ProblemTable.StorageFull
+                    ? "The disk is full. Make room and resume the job: it goes on where it was."
                 : "The service failed; its log says why. Resumed, the job goes on where it was.";
             Log.RunFailed(logger, id, failure);
         }
@@ -70,7 +72,8 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
             int found = _done;
             long started = time.GetTimestamp(), looked = started;
             Task changed = signals.Changed;
-            foreach (JobPhoto[] chunk in JobPhotos.Read(Path.Combine(storage.CaptionJobs, job.PhotosOf)).Skip(_done).Chunk(options.BatchSize))
+            foreach (JobPhoto[] chunk in JobPhotos.Read(Path.Combine(storage.CaptionJobs, job.PhotosOf)).Skip(_done)
+                .Chunk(options.BatchSize))
             {
                 var photos = new List<UploadedPhoto>(chunk.Length);
                 foreach (JobPhoto photo in chunk)
@@ -105,14 +108,16 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
         async Task<PhotoResult[]> Results(List<UploadedPhoto> photos)
         {
             var good = photos.Select(photo => photo.Photo).OfType<Captioning.Encoders.Photo>().ToArray();
-            var answers = new Queue<Task<CaptionAnswer>>(good.Length == 0 ? [] : queue.CaptionBehind(good, wanted.Search, [.. holds.Select(hold => hold.Model)], given.Token));
+            var answers = new Queue<Task<CaptionAnswer>>(good.Length == 0 ? []
+                : queue.CaptionBehind(good, wanted.Search, [.. holds.Select(hold => hold.Model)], given.Token));
             var all = new List<PhotoResult>(photos.Count);
             foreach (UploadedPhoto photo in photos)
             {
                 try
                 {
                     all.Add(photo.Photo is { } decoded
-                        ? PhotoResult.Captioned(photo.Name, decoded, await answers.Dequeue().WaitAsync(given.Token), made, wanted, altMinConfidence)
+                        ? PhotoResult.Captioned(photo.Name, decoded, await answers.Dequeue().WaitAsync(given.Token), made, wanted,
+                            altMinConfidence)
                         : PhotoResult.Rejected(photo.Name, photo.Rejection!));
                 }
                 catch (ProblemException failed)
@@ -146,7 +151,8 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
         }
     }
 
-    private Task<CaptionJob?> Change(Action<CaptionJob> change, CancellationToken stopping) => Change(change, retryAfterOutage: true, stopping);
+    private Task<CaptionJob?> Change(Action<CaptionJob> change, CancellationToken stopping) =>
+        Change(change, retryAfterOutage: true, stopping);
 
     /// <summary>Changes the row: again where another change came between, and until the database is back.</summary>
     private async Task<CaptionJob?> Change(Action<CaptionJob> change, bool retryAfterOutage, CancellationToken stopping)
@@ -166,7 +172,8 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
             {
                 // Somebody cancelled it at this moment: once more.
             }
-            catch (Exception failure) when (retryAfterOutage && StorageProblems.Of(failure) is not null && !stopping.IsCancellationRequested)
+            catch (Exception failure) when (retryAfterOutage && StorageProblems.Of(failure) is not null
+                && !stopping.IsCancellationRequested)
             {
                 Log.CannotStore(logger, id, failure);
                 await Task.WhenAny(Task.Delay(AfterOutage, time, stopping));

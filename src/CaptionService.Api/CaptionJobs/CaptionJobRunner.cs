@@ -14,8 +14,10 @@ public sealed class CaptionJobSignals : Signal;
 /// Works on one caption job after the other, the oldest first, where this server has the data folder to itself
 /// (<see cref="DataFolder"/>): that is the lease of a job, and the death of its server ends it.
 /// </summary>
-internal sealed class CaptionJobRunner(IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models,
-    IOptions<StorageOptions> storage, IOptions<CaptionJobsOptions> options, IOptions<CaptioningOptions> captioning, TimeProvider time, ILogger<CaptionJobRunner> logger) : ITrainerWork
+internal sealed class CaptionJobRunner(
+    IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models,
+    IOptions<StorageOptions> storage, IOptions<CaptionJobsOptions> options, IOptions<CaptioningOptions> captioning, TimeProvider time,
+    ILogger<CaptionJobRunner> logger) : ITrainerWork
 {
     /// <inheritdoc />
     public int AtOnce => 1;
@@ -28,7 +30,8 @@ internal sealed class CaptionJobRunner(IDbContextFactory<CaptionDb> databases, C
     {
         await models.Opened.WaitAsync(stopping);
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
-        foreach (string id in await db.CaptionJobs.Where(job => job.State == JobState.Validating).Select(job => job.Id).ToListAsync(stopping))
+        foreach (string id in await db.CaptionJobs.Where(job => job.State == JobState.Validating).Select(job => job.Id)
+            .ToListAsync(stopping))
         {
             NewCaptionJob.Remove(Path.Combine(storage.Value.CaptionJobs, id));
             await db.CaptionJobs.Where(job => job.Id == id).ExecuteDeleteAsync(stopping);
@@ -40,8 +43,11 @@ internal sealed class CaptionJobRunner(IDbContextFactory<CaptionDb> databases, C
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(stopping);
         string? id = await db.CaptionJobs
-            .Where(job => !running.Contains(job.Id) && (job.State == JobState.Queued || job.State == JobState.Running || job.State == JobState.Cancelling))
+            .Where(job => !running.Contains(job.Id)
+                && (job.State == JobState.Queued || job.State == JobState.Running || job.State == JobState.Cancelling))
             .OrderBy(job => job.CreatedAt).ThenBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(stopping);
-        return id is null ? null : new QueuedRun(id, new CaptionJobRun(id, databases, signals, queue, models, storage.Value, options.Value, captioning.Value.AltMinConfidence, time, logger).Run);
+        return id is null ? null
+            : new QueuedRun(id, new CaptionJobRun(id, databases, signals, queue, models, storage.Value, options.Value,
+                captioning.Value.AltMinConfidence, time, logger).Run);
     }
 }

@@ -16,7 +16,8 @@ namespace CaptionService.Api.CaptionJobs;
 internal sealed record CaptionJobRequest(string? Archive, string? Dataset, string? Folder, IReadOnlyDictionary<string, string> Options)
 {
     /// <summary>Which source.</summary>
-    public string Source => Archive is not null ? CaptionJobSources.Archive : Dataset is not null ? CaptionJobSources.Dataset : CaptionJobSources.Folder;
+    public string Source =>
+        Archive is not null ? CaptionJobSources.Archive : Dataset is not null ? CaptionJobSources.Dataset : CaptionJobSources.Folder;
 }
 
 /// <summary>Reads the request: a form, whose archive is streamed to the disk as it comes, or JSON.</summary>
@@ -38,13 +39,15 @@ internal sealed class CaptionJobUpload(IOptions<DatasetsOptions> limits)
         {
             "multipart/form-data" => await ReadForm(request, boundary, options, folder, aborted),
             "application/json" => await ReadJson(request, options, aborted),
-            _ => throw new ProblemException(ProblemTable.UnsupportedMediaType, "A caption job comes as multipart/form-data, or as JSON that names a data set or a folder of the server."),
+            _ => throw new ProblemException(ProblemTable.UnsupportedMediaType,
+                "A caption job comes as multipart/form-data, or as JSON that names a data set or a folder of the server."),
         };
         return new[] { wanted.Archive, wanted.Dataset, wanted.Folder }.Count(source => source is not null) == 1 ? wanted
             : throw new ProblemException(ProblemTable.NoSource, "A job has exactly one of archive, dataset and folder.");
     }
 
-    private async Task<CaptionJobRequest> ReadForm(HttpRequest request, StringSegment boundary, GivenOptions options, string folder, CancellationToken aborted)
+    private async Task<CaptionJobRequest> ReadForm(HttpRequest request, StringSegment boundary, GivenOptions options, string folder,
+        CancellationToken aborted)
     {
         RequestBody.Limit(request, limits.Value.MaxUploadBytes);
         string? archive = null;
@@ -61,7 +64,8 @@ internal sealed class CaptionJobUpload(IOptions<DatasetsOptions> limits)
                     break;
                 case CaptionJobSources.Dataset or CaptionJobSources.Folder:
                     string text = await RequestBody.ReadText(part.Body, MaxFieldBytes, aborted)
-                        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is longer than {MaxFieldBytes} bytes.");
+                        ?? throw new ProblemException(ProblemTable.InvalidOption,
+                        $"The field '{field}' is longer than {MaxFieldBytes} bytes.");
                     if (!sources.TryAdd(field, text))
                         throw new ProblemException(ProblemTable.InvalidOption, $"The field '{field}' is in the form twice.");
                     break;
@@ -72,7 +76,8 @@ internal sealed class CaptionJobUpload(IOptions<DatasetsOptions> limits)
                     break;
             }
         }
-        return new CaptionJobRequest(archive, Given(sources.GetValueOrDefault(CaptionJobSources.Dataset)), Given(sources.GetValueOrDefault(CaptionJobSources.Folder)), options.Texts);
+        return new CaptionJobRequest(archive, Given(sources.GetValueOrDefault(CaptionJobSources.Dataset)),
+            Given(sources.GetValueOrDefault(CaptionJobSources.Folder)), options.Texts);
     }
 
     private static async Task<CaptionJobRequest> ReadJson(HttpRequest request, GivenOptions options, CancellationToken aborted)

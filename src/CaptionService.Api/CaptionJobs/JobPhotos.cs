@@ -42,9 +42,12 @@ internal static class JobPhotos
         {
             if (!followLinks && ServerFolder.WithoutLinks(photo.Path) != photo.Path)
                 throw Gone();
-            await using var file = new FileStream(photo.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0, FileOptions.Asynchronous);
+            await using var file =
+                new FileStream(photo.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0,
+                    FileOptions.Asynchronous);
             ReadOnlyMemory<byte> bytes = await RequestBody.ReadUpTo(file, PhotoLimits.MaxBytes, cancellation)
-                ?? throw new ProblemException(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has more.");
+                ?? throw new ProblemException(ProblemTable.TooManyBytes,
+                $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has more.");
             return new UploadedPhoto(photo.Name, Photo.Decode(bytes), null);
         }
         catch (Exception rejection) when (rejection is PhotoRejectedException or ProblemException)

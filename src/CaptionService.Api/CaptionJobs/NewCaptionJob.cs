@@ -24,11 +24,14 @@ internal sealed record CaptionJobBody(string? Dataset, string? Folder)
     public Dictionary<string, JsonElement>? Options { get; init; }
 }
 
-/// <summary>From a request to a job that waits for its turn. While its photos come it is <see cref="JobState.Validating"/>, and what fails until then leaves nothing.</summary>
-internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry models, Readiness readiness, CaptionJobSignals signals, IOptions<StorageOptions> storage,
+/// <summary>From a request to a job that waits for its turn. While its photos come it is <see cref="JobState.Validating"/>, and what fails
+/// until then leaves nothing.</summary>
+internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry models, Readiness readiness, CaptionJobSignals signals,
+    IOptions<StorageOptions> storage,
     IOptions<DatasetsOptions> limits, IOptions<CaptionJobsOptions> options, TimeProvider time)
 {
-    private static readonly string[] s_photoNames = [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"];
+    private static readonly string[] s_photoNames =
+        [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"];
 
     /// <summary>Makes it of what a request brings.</summary>
     /// <exception cref="ProblemException">The request, or what it brought, is refused.</exception>
@@ -51,7 +54,8 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
             JobPhotos.Write(temporary, photos);
             return await Add(new CaptionJob
             {
-                Id = id, Source = wanted.Source, DatasetId = wanted.Dataset, Folder = wanted.Folder, PhotosOf = id, Options = JsonSerializer.Serialize(wanted.Options, Json.Answers),
+                Id = id, Source = wanted.Source, DatasetId = wanted.Dataset, Folder = wanted.Folder, PhotosOf = id, Options = JsonSerializer
+                    .Serialize(wanted.Options, Json.Answers),
                 Models = string.Join(',', asked.Select(model => model.Reference)), CreatedAt = time.GetUtcNow(), Photos = photos.Length,
             }, temporary, db);
         }
@@ -66,18 +70,23 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
     public async Task<CaptionJob> Compare(CaptionJob other, string? model, CaptionDb db)
     {
         readiness.ThrowIfNotReady();
-        RegisteredModel asked = models.Find(!string.IsNullOrEmpty(model) ? model : throw new ProblemException(ProblemTable.InvalidOption, "model is missing."));
+        RegisteredModel asked = models
+            .Find(!string.IsNullOrEmpty(model) ? model : throw new ProblemException(ProblemTable.InvalidOption, "model is missing."));
         if (!other.AllModels.Any(made => Tokenizer.SameLanguage(models.Find(made).Card.Language, asked.Card.Language)))
-            throw new ProblemException(ProblemTable.InvalidOption, $"{asked.Reference} writes '{asked.Card.Language}', and the job has no captions in it.");
+            throw new ProblemException(ProblemTable.InvalidOption,
+                $"{asked.Reference} writes '{asked.Card.Language}', and the job has no captions in it.");
         var given = JsonSerializer.Deserialize<Dictionary<string, string>>(other.Options)!
-            .Where(option => !option.Key.Equals(RequestedOptions.LanguageName, StringComparison.OrdinalIgnoreCase)).ToDictionary(StringComparer.OrdinalIgnoreCase);
+            .Where(option => !option.Key.Equals(RequestedOptions.LanguageName, StringComparison.OrdinalIgnoreCase))
+            .ToDictionary(StringComparer.OrdinalIgnoreCase);
         given[RequestedOptions.ModelName] = asked.Reference;
         string id = Ids.New(), temporary = Path.Combine(storage.Value.Temporary, id);
         Directory.CreateDirectory(temporary);
         return await Add(new CaptionJob
         {
-            Id = id, Source = other.Source, DatasetId = other.DatasetId, Folder = other.Folder, PhotosOf = other.PhotosOf, ComparesWith = other.Id,
-            Options = JsonSerializer.Serialize(given, Json.Answers), Models = asked.Reference, CreatedAt = time.GetUtcNow(), Photos = other.Photos,
+            Id = id, Source = other.Source, DatasetId = other.DatasetId, Folder = other.Folder, PhotosOf = other.PhotosOf,
+                ComparesWith = other.Id,
+            Options = JsonSerializer.Serialize(given, Json.Answers), Models = asked.Reference, CreatedAt = time
+                .GetUtcNow(), Photos = other.Photos,
         }, temporary, db);
     }
 
@@ -132,7 +141,8 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
             case CaptionJobSources.Dataset:
                 string folder = Path.Combine(storage.Value.Datasets, wanted.Dataset!, DatasetFolder.Photos);
                 return !Directory.Exists(folder) ? []
-                    : [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal).Select(path => new JobPhoto(Path.GetFileName(path), path))];
+                    : [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal)
+                    .Select(path => new JobPhoto(Path.GetFileName(path), path))];
             default:
                 ServerFolder.List(Folder(wanted.Folder!), raw, limits.Value, cancellation);
                 break;

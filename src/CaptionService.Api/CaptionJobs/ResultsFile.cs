@@ -34,7 +34,8 @@ internal sealed class ResultsFile : IDisposable
     /// <summary>Opens, or begins, the results of a job.</summary>
     public static async Task<ResultsFile> Open(string folder, CancellationToken cancellation)
     {
-        var results = new ResultsFile(new FileStream(Path.Combine(folder, FileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete));
+        var results = new ResultsFile(
+            new FileStream(Path.Combine(folder, FileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete));
         try
         {
             long whole = 0;
@@ -74,12 +75,15 @@ internal sealed class ResultsFile : IDisposable
     /// <param name="skip">Lines to leave out.</param>
     /// <param name="take">Most lines.</param>
     /// <param name="cancellation">Gives up.</param>
-    public static async IAsyncEnumerable<byte[]> Lines(string folder, int skip, int take, [EnumeratorCancellation] CancellationToken cancellation)
+    public static async IAsyncEnumerable<byte[]> Lines(string folder, int skip, int take,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
             yield break;
-        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0, FileOptions.Asynchronous);
+        await using var file =
+            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0,
+                FileOptions.Asynchronous);
         PipeReader reader = PipeReader.Create(file, new StreamPipeReaderOptions(bufferSize: BufferBytes));
         for (int number = 0; take > 0;)
         {
@@ -129,5 +133,6 @@ public sealed record CaptionJobResult(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<RankedCaption>? Captions,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ProblemDetails? Problem)
 {
-    internal static CaptionJobResult Of(int number, PhotoResult photo) => new(number, photo.Name ?? "", photo.Width, photo.Height, photo.Captions, photo.Problem);
+    internal static CaptionJobResult Of(int number, PhotoResult photo) =>
+        new(number, photo.Name ?? "", photo.Width, photo.Height, photo.Captions, photo.Problem);
 }

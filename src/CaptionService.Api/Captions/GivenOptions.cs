@@ -31,7 +31,8 @@ internal sealed class GivenOptions
         if (again && !RequestedOptions.IsList(name))
             throw new ProblemException(ProblemTable.InvalidOption, $"The option '{name}' is in the form twice.");
         string text = await RequestBody.ReadText(body, MaxBytes, aborted)
-            ?? throw new ProblemException(ProblemTable.InvalidOption, $"The form field '{name}' is longer than {MaxBytes} bytes; a photo needs a file name.");
+            ?? throw new ProblemException(ProblemTable.InvalidOption,
+            $"The form field '{name}' is longer than {MaxBytes} bytes; a photo needs a file name.");
         _texts[name] = again ? Longer(name, _texts[name], text) : text;
     }
 

@@ -15,7 +15,8 @@ internal static class GuardedClient
     public static HttpClient New(IReadOnlyList<string> allowedNetworks, int redirects)
     {
         var policy = new AntiSSRFPolicy(PolicyConfigOptions.ExternalOnlyLatest) { AllowPlainTextHttp = true, AddXFFHeader = false };
-        policy.AddDeniedAddresses(["::/96", "::ffff:0:0:0/96"]);     // IPv4 in IPv6 as it once was written (RFC 4291, 2.5.5.1; RFC 2765), which the library lets pass
+        // IPv4 in IPv6 as it once was written (RFC 4291, 2.5.5.1; RFC 2765), which the library lets pass
+        policy.AddDeniedAddresses(["::/96", "::ffff:0:0:0/96"]);
         if (allowedNetworks.Count > 0)
             policy.AddAllowedAddresses([.. allowedNetworks]);
         AntiSSRFHandler handler = policy.GetHandler();
@@ -31,5 +32,6 @@ internal static class GuardedClient
 
     /// <summary>Whether a failure means that the address is none that may be reached. Besides the library's own: what the resolver says of 0.0.0.0, and the client of a redirection to ftp: or to no address at all.</summary>
     public static bool IsRefused(Exception? failure) =>
-        failure is AntiSSRFException or ArgumentException or NotSupportedException or InvalidOperationException or FormatException || (failure is not null && IsRefused(failure.InnerException));
+        failure is AntiSSRFException or ArgumentException or NotSupportedException or InvalidOperationException or FormatException
+            || (failure is not null && IsRefused(failure.InnerException));
 }

@@ -13,7 +13,8 @@ namespace CaptionService.Api.Webhooks;
 /// </summary>
 internal sealed class JobEnds(IOptions<WebhooksOptions> options, WebhookSignals signals, TimeProvider time) : SaveChangesInterceptor
 {
-    public override ValueTask<InterceptionResult<int>> SavingChangesAsync(DbContextEventData eventData, InterceptionResult<int> result, CancellationToken cancellationToken = default)
+    public override ValueTask<InterceptionResult<int>> SavingChangesAsync(DbContextEventData eventData,
+        InterceptionResult<int> result, CancellationToken cancellationToken = default)
     {
         if (options.Value.Urls.Count > 0 && eventData.Context is CaptionDb db)
         {
@@ -21,13 +22,15 @@ internal sealed class JobEnds(IOptions<WebhooksOptions> options, WebhookSignals 
             {
                 DateTimeOffset now = time.GetUtcNow();
                 string body = JsonSerializer.Serialize(Message(ended.Entity, now), Json.Answers);
-                db.WebhookMessages.AddRange(options.Value.Urls.Distinct().Select(url => new WebhookMessage { Id = $"msg_{Ids.New()}{Ids.New()}", Url = url, Body = body, CreatedAt = now, NextAt = now }));
+                db.WebhookMessages.AddRange(options.Value.Urls.Distinct()
+                    .Select(url => new WebhookMessage { Id = $"msg_{Ids.New()}{Ids.New()}", Url = url, Body = body, CreatedAt = now, NextAt = now }));
             }
         }
         return ValueTask.FromResult(result);
     }
 
-    public override ValueTask<int> SavedChangesAsync(SaveChangesCompletedEventData eventData, int result, CancellationToken cancellationToken = default)
+    public override ValueTask<int> SavedChangesAsync(SaveChangesCompletedEventData eventData, int result,
+        CancellationToken cancellationToken = default)
     {
         if (eventData.Context is CaptionDb db && db.ChangeTracker.Entries<WebhookMessage>().Any())
             signals.Raise();
@@ -45,9 +48,13 @@ internal sealed class JobEnds(IOptions<WebhooksOptions> options, WebhookSignals 
     // Thin: who wants more asks for it. Never a photo, a caption or a file's name.
     private static JobEnded Message(object ended, DateTimeOffset now) => ended switch
     {
-        TrainingJob job => new($"training_job.{job.State.Name()}", now, new JobEndedData(job.Id, $"/training-jobs/{job.Id}", job.State.Name(), job.Error)),
-        CaptionJob job => new($"caption_job.{job.State.Name()}", now, new JobEndedData(job.Id, $"/caption-jobs/{job.Id}", job.State.Name(), job.Error)),
-        Evaluation evaluation => new($"evaluation.{evaluation.State.Name()}", now, new JobEndedData(evaluation.Id, $"/evaluations/{evaluation.Id}", evaluation.State.Name(), evaluation.Error)),
+        TrainingJob job => new($"training_job.{job.State.Name()}", now,
+            new JobEndedData(job.Id, $"/training-jobs/{job.Id}", job.State.Name(), job.Error)),
+        CaptionJob job => new($"caption_job.{job.State.Name()}", now,
+            new JobEndedData(job.Id, $"/caption-jobs/{job.Id}", job.State.Name(), job.Error)),
+        Evaluation evaluation =>
+            new($"evaluation.{evaluation.State.Name()}", now,
+                new JobEndedData(evaluation.Id, $"/evaluations/{evaluation.Id}", evaluation.State.Name(), evaluation.Error)),
         _ => throw new NotSupportedException($"{ended.GetType()} does not end."),
     };
 

@@ -29,7 +29,8 @@ internal sealed partial class WebhookSender : ITrainerWork, IDisposable
     private readonly HttpClient _client;
     private readonly ResiliencePipeline<HttpStatusCode> _repetitions;
 
-    public WebhookSender(IDbContextFactory<CaptionDb> databases, WebhookSignals signals, IOptions<WebhooksOptions> options, TimeProvider time, ILogger<WebhookSender> logger)
+    public WebhookSender(IDbContextFactory<CaptionDb> databases, WebhookSignals signals, IOptions<WebhooksOptions> options,
+        TimeProvider time, ILogger<WebhookSender> logger)
     {
         (_databases, Added, _options, _time, _logger) = (databases, signals, options.Value, time, logger);
         _client = GuardedClient.New(_options.AllowedNetworks, redirects: 0);
@@ -39,8 +40,10 @@ internal sealed partial class WebhookSender : ITrainerWork, IDisposable
                 MaxRetryAttempts = 2, Delay = TimeSpan.FromMilliseconds(500), BackoffType = DelayBackoffType.Exponential, UseJitter = true,
                 ShouldHandle = attempt => ValueTask.FromResult(attempt.Outcome switch
                 {
-                    { Exception: { } failure } => failure is TimeoutRejectedException or HttpRequestException && !GuardedClient.IsRefused(failure),
-                    { Result: var status } => status is >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout,
+                    { Exception: { } failure } =>
+                        failure is TimeoutRejectedException or HttpRequestException && !GuardedClient.IsRefused(failure),
+                    { Result: var status } =>
+                        status is >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout,
                 }),
             })
             .AddTimeout(_options.Timeout)
@@ -63,7 +66,9 @@ internal sealed partial class WebhookSender : ITrainerWork, IDisposable
             return null;
         DateTimeOffset now = _time.GetUtcNow();
         await using CaptionDb db = await _databases.CreateDbContextAsync(stopping);
-        WebhookMessage? next = await db.WebhookMessages.AsNoTracking().Where(message => !running.Contains(message.Id) && message.NextAt <= now).OrderBy(message => message.NextAt).ThenBy(message => message.Id).FirstOrDefaultAsync(stopping);
+        WebhookMessage? next = await db.WebhookMessages.AsNoTracking()
+            .Where(message => !running.Contains(message.Id) && message.NextAt <= now).OrderBy(message => message.NextAt)
+            .ThenBy(message => message.Id).FirstOrDefaultAsync(stopping);
         return next is null ? null : new QueuedRun(next.Id, stop => Send(next, stop));
     }
 
@@ -93,7 +98,9 @@ internal sealed partial class WebhookSender : ITrainerWork, IDisposable
             return;
         }
         DateTimeOffset next = _time.GetUtcNow().AddMinutes(s_waits[message.Attempts]);
-        await db.WebhookMessages.Where(row => row.Id == message.Id).ExecuteUpdateAsync(row => row.SetProperty(m => m.NextAt, next).SetProperty(m => m.Attempts, message.Attempts + 1), CancellationToken.None);
+        await db.WebhookMessages.Where(row => row.Id == message.Id)
+            .ExecuteUpdateAsync(row => row.SetProperty(m => m.NextAt, next).SetProperty(m => m.Attempts, message.Attempts + 1),
+                CancellationToken.None);
     }
 
     private async Task<HttpStatusCode> Post(WebhookMessage message, CancellationToken cancellation)

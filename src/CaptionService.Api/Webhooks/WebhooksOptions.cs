@@ -2,7 +2,8 @@ using System.ComponentModel.DataAnnotations;
 
 namespace CaptionService.Api.Webhooks;
 
-/// <summary>Who is told of jobs that end: section <c>Webhooks</c> of the configuration, or <c>Webhooks__Name</c> in the environment.</summary>
+/// <summary>Who is told of jobs that end: section <c>Webhooks</c> of the configuration, or <c>Webhooks__Name</c> in the
+/// environment.</summary>
 public sealed class WebhooksOptions
 {
     /// <summary>Section of the configuration.</summary>
@@ -14,7 +15,8 @@ public sealed class WebhooksOptions
     /// <summary>What messages are signed with, as Standard Webhooks has it: <c>whsec_</c> and 24 to 64 bytes in base64.</summary>
     public string? Secret { get; init; }
 
-    /// <summary>Networks of the operator's own that may be sent to as well, as CIDR (<c>10.1.2.0/24</c>). Default: none, public addresses alone.</summary>
+    /// <summary>Networks of the operator's own that may be sent to as well, as CIDR (<c>10.1.2.0/24</c>). Default: none, public addresses
+    /// alone.</summary>
     public IReadOnlyList<string> AllowedNetworks { get; init; } = [];
 
     /// <summary>Longest time for one answer: 1 second to 1 minute.</summary>
@@ -27,7 +29,8 @@ public sealed class WebhooksOptions
         get
         {
             byte[] key = new byte[64];
-            return Secret is { } secret && secret.StartsWith("whsec_", StringComparison.Ordinal) && Convert.TryFromBase64String(secret["whsec_".Length..], key, out int length) && length >= 24 ? key[..length] : null;
+            return Secret is { } secret && secret.StartsWith("whsec_", StringComparison.Ordinal)
+                && Convert.TryFromBase64String(secret["whsec_".Length..], key, out int length) && length >= 24 ? key[..length] : null;
         }
     }
 }

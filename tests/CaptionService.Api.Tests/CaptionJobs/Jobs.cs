@@ -8,7 +8,8 @@ namespace CaptionService.Api.Tests.CaptionJobs;
 internal static class Jobs
 {
     /// <summary>Photos enough to be in the middle of them: the samples over and over, small.</summary>
-    public static byte[] Many(int photos) => Made.Zip(Enumerable.Range(0, photos).Select(i => ($"{i:D4}.jpg", Made.SmallPhotos.Values.ElementAt(i % Made.SmallPhotos.Count))));
+    public static byte[] Many(int photos) =>
+        Made.Zip(Enumerable.Range(0, photos).Select(i => ($"{i:D4}.jpg", Made.SmallPhotos.Values.ElementAt(i % Made.SmallPhotos.Count))));
 
     public static async Task<Answer> Send(HttpClient client, byte[] archive, string query = "")
     {
@@ -17,7 +18,8 @@ internal static class Jobs
         return await Answer.To(client, "/caption-jobs" + query, form);
     }
 
-    public static Task<Answer> SendJson(HttpClient client, string json) => Answer.To(client, "/caption-jobs", new StringContent(json, new MediaTypeHeaderValue("application/json")));
+    public static Task<Answer> SendJson(HttpClient client, string json) =>
+        Answer.To(client, "/caption-jobs", new StringContent(json, new MediaTypeHeaderValue("application/json")));
 
     public static async Task<Answer> Post(HttpClient client, string path)
     {
@@ -47,16 +49,19 @@ internal static class Jobs
         }
     }
 
-    public static Task<JsonNode> Until(HttpClient client, string id, string state) => Until(client, id, job => (string?)job["state"] == state);
+    public static Task<JsonNode> Until(HttpClient client, string id, string state) =>
+        Until(client, id, job => (string?)job["state"] == state);
 
     /// <summary>All results as JSON lines.</summary>
     public static async Task<JsonNode[]> Results(HttpClient client, string id, string query = "") =>
-        [.. (await client.GetStringAsync($"/caption-jobs/{id}/results?format=jsonl{query}", Service.Cancellation)).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line)!)];
+        [.. (await client.GetStringAsync($"/caption-jobs/{id}/results?format=jsonl{query}", Service.Cancellation))
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line)!)];
 
     /// <summary>Each photo has one result, in order.</summary>
     public static void EachOnce(JsonNode[] results, int photos)
     {
         Assert.Equal(Enumerable.Range(1, photos), results.Select(result => (int)result["number"]!));
-        Assert.Equal(results.Select(result => (string)result["name"]!).Distinct().Order(StringComparer.Ordinal), results.Select(result => (string)result["name"]!));
+        Assert.Equal(results.Select(result => (string)result["name"]!).Distinct().Order(StringComparer.Ordinal), results
+            .Select(result => (string)result["name"]!));
     }
 }
