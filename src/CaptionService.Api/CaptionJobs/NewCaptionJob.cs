@@ -84,9 +84,8 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
         return await Add(new CaptionJob
         {
             Id = id, Source = other.Source, DatasetId = other.DatasetId, Folder = other.Folder, PhotosOf = other.PhotosOf,
-                ComparesWith = other.Id,
-            Options = JsonSerializer.Serialize(given, Json.Answers), Models = asked.Reference, CreatedAt = time
-                .GetUtcNow(), Photos = other.Photos,
+            ComparesWith = other.Id, Options = JsonSerializer.Serialize(given, Json.Answers), Models = asked.Reference,
+            CreatedAt = time.GetUtcNow(), Photos = other.Photos,
         }, temporary, db);
     }
 
