@@ -54,8 +54,8 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
             JobPhotos.Write(temporary, photos);
             return await Add(new CaptionJob
             {
-                Id = id, Source = wanted.Source, DatasetId = wanted.Dataset, Folder = wanted.Folder, PhotosOf = id, Options = JsonSerializer
-                    .Serialize(wanted.Options, Json.Answers),
+                Id = id, Source = wanted.Source, DatasetId = wanted.Dataset, Folder = wanted.Folder, PhotosOf = id,
+                Options = JsonSerializer.Serialize(wanted.Options, Json.Answers),
                 Models = string.Join(',', asked.Select(model => model.Reference)), CreatedAt = time.GetUtcNow(), Photos = photos.Length,
             }, temporary, db);
         }
