@@ -95,14 +95,12 @@ internal static class Verbs
     {
         Argument<string> model = Model(), job = Job();
         var photos = Number<int>("--photos", $"Training photos that are looked at, {Quantization.DefaultPhotos} by default.", 1, 100_000);
-        var percentile = Number("--percentile", "Share of the activations that is not cut off, 1 by default.", 0.5, 1.0);
-        var leastSquares = new Option<bool>("--least-squares") { Description = "Cut off where it costs the least squared error, instead." };
+        var automatic = new Option<bool>("--automatic") { Description = "Lets a service choose int8 by itself where that is faster; else only Captioning:EncoderPrecision does." };
         var command = new Command("quantize", "Finds on photos of the training split what the model's encoder needs to run in int8, and writes it beside the encoder.")
         {
-            model, job, photos, percentile, leastSquares,
+            model, job, photos, automatic,
         };
-        command.SetAction(line => Quantization.Run(line.GetRequiredValue(model), line.GetRequiredValue(job), line.GetValue(photos) ?? Quantization.DefaultPhotos,
-            line.GetValue(leastSquares) ? null : line.GetValue(percentile) ?? 1, progress, stop.Token));
+        command.SetAction(line => Quantization.Run(line.GetRequiredValue(model), line.GetRequiredValue(job), line.GetValue(photos) ?? Quantization.DefaultPhotos, line.GetValue(automatic), progress, stop.Token));
         return command;
     }
 

@@ -11,8 +11,8 @@ internal static class EncoderBenchmark
     public static void Run()
     {
         Photo[] samples = Program.SamplePhotos();
-        Program.Row("encoder precision chosen here", EncoderPrecision.Fastest(TorchRuntime.Device).ToString());
-        foreach (var precision in new[] { EncoderPrecision.BFloat16, EncoderPrecision.Float32 })
+        Program.Row("fastest encoder precision here", EncoderPrecision.Of(EncoderPrecision.Auto, TorchRuntime.Device).ToString());
+        foreach (var precision in new[] { EncoderPrecision.InBytes(TorchRuntime.Device), EncoderPrecision.BFloat16, EncoderPrecision.Float32 })
         {
             using var encoder = Vgg16.Load(DefaultModels.EncoderPath, TorchRuntime.Device, precision);
             foreach (int batch in new[] { 1, 4, 8 })

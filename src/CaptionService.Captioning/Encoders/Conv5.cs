@@ -1,6 +1,5 @@
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Torch;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
@@ -8,7 +7,7 @@ namespace CaptionService.Captioning.Encoders;
 /// <summary>
 /// VGG-16's last block, conv5_1 to conv5_3 with their ReLUs: from pool4 to the regions that decoders attend to, as the encoder's
 /// weights have it or as an <see cref="EncoderAdapter"/> changes it. A tenth of the encoder's work, so that models with
-/// adapters of their own still share the rest. Not thread-safe: one caller at a time.
+/// adapters of their own still share the rest, and in floats behind an encoder in int8. Not thread-safe: one caller at a time.
 /// </summary>
 public sealed class Conv5 : IDisposable
 {
@@ -16,32 +15,22 @@ public sealed class Conv5 : IDisposable
     internal static readonly int[] Indices = [24, 26, 28];
 
     private readonly FusedConvolution? _fused;
-    private readonly Int8Kernel? _int8;
-    private readonly IConvolution[] _layers;
-    private readonly double _scale;         // what a 1 of pool4 stands for, where the layers take bytes
+    private readonly Convolution[] _layers;
     private readonly EncoderPrecision _precision;
     private readonly Device _device;
 
     // Its tensors belong to the caller's scope until Own.
-    internal Conv5(IReadOnlyDictionary<string, Tensor> weights, EncoderAdapter? adapter, Device device, EncoderPrecision precision, Int8Scales? scales, string? adapterSha256)
+    internal Conv5(IReadOnlyDictionary<string, Tensor> weights, EncoderAdapter? adapter, Device device, EncoderPrecision precision)
     {
         (_precision, _device) = (precision, device);
-        var block = precision.Int8 ? scales?.Block(adapterSha256) : null;
-        _int8 = block is null ? null : Int8Kernel.TryLoad(device);
-        _fused = _int8 is null && precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
-        _layers = new IConvolution[Indices.Length];
-        double input = _scale = scales?.Pool4 ?? 1;
+        _fused = precision.ChannelsLast ? FusedConvolution.TryLoad(device, precision.Type) : null;
+        _layers = new Convolution[Indices.Length];
         for (int i = 0; i < Indices.Length; i++)
         {
             var (weight, bias) = Weights(weights, Indices[i]);
             if (adapter is not null)
                 weight = weight.to(ScalarType.Float32).plus(adapter.Change(Indices[i]));
-            if (_int8 is null)
-                _layers[i] = new Convolution(weight, bias, Vgg16.Side, _fused, precision, device);
-            else if (i == Indices.Length - 1)
-                _layers[i] = Int8Convolution.ToFloats(_int8, weight, bias, input, Vgg16.Side, precision.Type);
-            else
-                _layers[i] = Int8Convolution.ToBytes(_int8, weight, bias, input, input = block![Int8Scales.BlockLayers[i]], Vgg16.Side);
+            _layers[i] = new Convolution(weight, bias, Vgg16.Side, _fused, precision, device);
         }
     }
 
@@ -50,15 +39,13 @@ public sealed class Conv5 : IDisposable
     /// <param name="adapter">What changes them; null: nothing.</param>
     /// <param name="device">Where to run.</param>
     /// <param name="precision">Number format and layout.</param>
-    /// <param name="scales">The encoder's, for int8; null: the block runs in floats.</param>
-    /// <param name="adapterSha256">SHA-256 of the adapter's file, by which its scales are found.</param>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A tensor is missing or has another shape.</exception>
-    public static Conv5 Load(string path, EncoderAdapter? adapter, Device device, EncoderPrecision precision, Int8Scales? scales = null, string? adapterSha256 = null)
+    public static Conv5 Load(string path, EncoderAdapter? adapter, Device device, EncoderPrecision precision)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var block = new Conv5(Safetensors.Load(path), adapter, device, precision, scales, adapterSha256);
+        var block = new Conv5(Safetensors.Load(path), adapter, device, precision);
         block.Own();
         return block;
     }
@@ -80,7 +67,7 @@ public sealed class Conv5 : IDisposable
     {
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
-        var x = Vgg16.Map(_int8 is null ? pool4.to(_device).to(_precision.Type) : ToBytes(pool4));
+        var x = Vgg16.Map(pool4.to(_device).to(_precision.Type));
         if (!_precision.ChannelsLast)
             x = x.contiguous();
         foreach (var layer in _layers)
@@ -91,19 +78,11 @@ public sealed class Conv5 : IDisposable
         return Vgg16.ByRegion(x).MoveToOuterDisposeScope();
     }
 
-    // From an int8 trunk they are whole numbers, except for the rounding of a float.
-    private Tensor ToBytes(Tensor pool4)
-    {
-        using Scalar most = 255;
-        return pool4.to(ScalarType.Float32).times(1 / _scale).round_().clamp_max_(most).to(ScalarType.Byte);
-    }
-
     /// <inheritdoc/>
     public void Dispose()
     {
         foreach (var layer in _layers)
             layer.Dispose();
         _fused?.Dispose();
-        _int8?.Dispose();
     }
 }

@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace CaptionService.Captioning.Encoders;
 
 /// <summary>Number format and memory layout of the encoder's convolutions.</summary>
-/// <param name="Type">float32 or bfloat16; with <paramref name="Int8"/>, the type of the features and of a last block that has no scales.</param>
+/// <param name="Type">float32 or bfloat16; with <paramref name="Int8"/>, the type of the last block and its features.</param>
 /// <param name="ChannelsLast">NHWC in memory instead of NCHW.</param>
-/// <param name="Int8">Whether activations and weights are bytes (<see cref="Int8Convolution"/>).</param>
+/// <param name="Int8">Whether activations and weights up to pool4 are bytes (<see cref="Int8Convolution"/>).</param>
 public sealed record EncoderPrecision(ScalarType Type, bool ChannelsLast, bool Int8 = false)
 {
     /// <summary>What <see cref="Of"/> takes.</summary>
-    public const string Auto = "auto", Fp32 = "fp32", Bf16 = "bf16", InInt8 = "int8";
+    public const string Auto = "auto", Fp32 = "float32", Bf16 = "bfloat16", InInt8 = "int8";
 
     /// <summary>
     /// int8 must be so much faster than the fastest float, by the measurement, to be chosen: it is a little less exact.
@@ -51,12 +51,12 @@ public sealed record EncoderPrecision(ScalarType Type, bool ChannelsLast, bool I
         _ => throw new ArgumentOutOfRangeException(nameof(choice), choice, $"It must be {Auto}, {Fp32}, {Bf16} or {InInt8}."),
     };
 
-    /// <summary>fp32, bf16 or int8.</summary>
+    /// <summary>float32, bfloat16 or int8.</summary>
     public string Name => Int8 ? InInt8 : Type == ScalarType.BFloat16 ? Bf16 : Fp32;
 
     /// <inheritdoc/>
     public override string ToString() =>
-        Int8 ? $"int8 ({(this with { Int8 = false }).Name} features)" : Name + (ChannelsLast ? " channels_last" : "");
+        Int8 ? $"int8, last block {(this with { Int8 = false }).Name}" : Name + (ChannelsLast ? " channels_last" : "");
 
     /// <summary>The tensor in this precision and layout; the caller's own is left as it is.</summary>
     internal Tensor Lay(Tensor x)
@@ -82,7 +82,8 @@ public sealed record EncoderPrecision(ScalarType Type, bool ChannelsLast, bool I
         if (kernel is null)
             return false;
         var (x, w) = Sample(device);
-        using var layer = Int8Convolution.ToBytes(kernel, w, zeros(256), input: 1, output: 1, side: 28);
+        float[] ones = [.. Enumerable.Repeat(1f, 256)];
+        using var layer = Int8Convolution.ToBytes(kernel, w, zeros(256), ones, ones, side: 28);
         var bytes = Float32.Lay(x).times(255).to(ScalarType.Byte);
         return Best(device, () => layer.Apply(layer.Apply(bytes))) * Int8Gain < Floats(device).Time;
     });

@@ -4,39 +4,24 @@ using CaptionService.Captioning.Files;
 namespace CaptionService.Captioning.Encoders;
 
 /// <summary>
-/// What a byte of each layer's activations stands for, when the encoder runs in int8: found on photos by the trainer's
-/// <c>quantize</c>, and kept in a small file beside the encoder.
+/// What a byte of each channel of the encoder's activations stands for, when it runs in int8 up to pool4: found on photos by the
+/// trainer's <c>quantize</c>, and kept in a small file beside the encoder.
 /// </summary>
 /// <param name="EncoderSha256">SHA-256 of the encoder's file, which they are for.</param>
 /// <param name="Photos">How many photos they were found on.</param>
-/// <param name="Layers">Scale of what each convolution gives after its ReLU, by torchvision's name: <c>features.0</c> to
-/// <c>features.26</c>; the last one gives floats.</param>
-/// <param name="Adapters">The same of the last block as adapters change it, by the SHA-256 of the adapter's file. A block with none
-/// runs in floats behind the rest in bytes.</param>
-public sealed record Int8Scales(string EncoderSha256, int Photos, IReadOnlyDictionary<string, double> Layers,
-    IReadOnlyDictionary<string, IReadOnlyDictionary<string, double>> Adapters)
+/// <param name="Layers">Scales of what each convolution gives after its ReLU, a number for each channel, by torchvision's name:
+/// <c>features.0</c> to <c>features.19</c>. The last one gives floats, and so does the last block, which adapters change.</param>
+/// <param name="Automatic">Whether <see cref="EncoderPrecision.Auto"/> may choose int8: once the captions' scores were found to allow it.</param>
+public sealed record Int8Scales(string EncoderSha256, int Photos, IReadOnlyDictionary<string, float[]> Layers, bool Automatic = false)
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true };
 
-    /// <summary>The layers that need one up to pool4, in their order.</summary>
-    public static IReadOnlyList<string> TrunkLayers { get; } = [.. new[] { 0, 2, 5, 7, 10, 12, 14, 17, 19, 21 }.Select(Layer)];
-
-    /// <summary>Those of the last block.</summary>
-    public static IReadOnlyList<string> BlockLayers { get; } = [.. Conv5.Indices.SkipLast(1).Select(Layer)];
-
-    /// <summary>What a 1 of pool4 stands for.</summary>
-    internal double Pool4 => Layers[TrunkLayers[^1]];
-
-    private static string Layer(int index) => $"features.{index}";
+    /// <summary>The layers that have some, in their order, and their channels.</summary>
+    public static IReadOnlyList<(string Name, int Channels)> Needed { get; } =
+        [("features.0", 64), ("features.2", 64), ("features.5", 128), ("features.7", 128), ("features.10", 256), ("features.12", 256), ("features.14", 256), ("features.17", 512), ("features.19", 512)];
 
     /// <summary>Where the file of an encoder is.</summary>
     public static string PathBeside(string encoderPath) => Path.ChangeExtension(encoderPath, ".int8.json");
-
-    /// <summary>Those of the last block.</summary>
-    /// <param name="adapterSha256">As an adapter changes it; null: as the encoder has it.</param>
-    /// <returns>null where none are known.</returns>
-    internal IReadOnlyDictionary<string, double>? Block(string? adapterSha256) =>
-        adapterSha256 is null ? Layers : Adapters.GetValueOrDefault(adapterSha256);
 
     /// <summary>Reads those of an encoder.</summary>
     /// <exception cref="ModelBundleException">There are none, they are another encoder's, or the file is broken; the message says what to do.</exception>
@@ -56,10 +41,10 @@ public sealed record Int8Scales(string EncoderSha256, int Photos, IReadOnlyDicti
         }
         if (!string.Equals(scales.EncoderSha256, encoderSha256, StringComparison.OrdinalIgnoreCase))
             throw new ModelBundleException($"The int8 scales '{name}' are for an encoder with SHA-256 {scales.EncoderSha256}; this one has {encoderSha256}. The trainer's 'quantize' makes them anew.");
-        foreach (var (layers, needed) in scales.Adapters.Values.Select(block => (block, BlockLayers)).Prepend((scales.Layers, [.. TrunkLayers, .. BlockLayers])))
+        foreach (var (layer, channels) in Needed)
         {
-            if (needed.FirstOrDefault(layer => !layers.TryGetValue(layer, out double scale) || !double.IsFinite(scale) || scale <= 0) is { } wrong)
-                throw new ModelBundleException($"The int8 scales '{name}' have no positive number for '{wrong}'.");
+            if (!scales.Layers.TryGetValue(layer, out float[]? its) || its.Length != channels || its.Any(scale => !float.IsFinite(scale) || scale <= 0))
+                throw new ModelBundleException($"The int8 scales '{name}' must have {channels} positive numbers for '{layer}'.");
         }
         return scales;
     }

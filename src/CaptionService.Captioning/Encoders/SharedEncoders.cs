@@ -44,7 +44,7 @@ public sealed class SharedEncoders(string precision = EncoderPrecision.Auto)
         return _blocks.Take((sha256, adapterSha256, encoder.Precision), () =>
         {
             using var adapter = EncoderAdapter.Load(adapterPath);
-            return Conv5.Load(path, adapter, device, encoder.Precision, encoder.Scales, adapterSha256);
+            return Conv5.Load(path, adapter, device, encoder.Precision);
         });
     }
 

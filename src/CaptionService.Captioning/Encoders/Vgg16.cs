@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Files;
-using CaptionService.Captioning.Torch;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Encoders;
@@ -33,16 +32,12 @@ public sealed class Vgg16 : IDisposable
     private readonly Int8Kernel? _int8;
     private readonly (Tensor Weight, Tensor Bias)? _fc6, _fc7;
     private readonly Tensor _mean, _deviation;      // of pixels, (3) float32
-    private readonly Tensor _margin;                // (16) uint8: the mean's colour
     private readonly Device _device;
 
     /// <summary>Number format and layout the convolutions run in.</summary>
     public EncoderPrecision Precision { get; }
 
-    /// <summary>The scales of int8; null: it runs in floats.</summary>
-    public Int8Scales? Scales { get; }
-
-    /// <summary>Why the int8 scales beside it are not used though int8 would be faster here; null: they are, there are none, or it would not be.</summary>
+    /// <summary>What is wrong with the int8 scales beside it, so that it runs in floats; null: nothing, or there are none.</summary>
     public string? WhyNotInt8 { get; private init; }
 
     /// <summary>The last block as these weights have it.</summary>
@@ -54,17 +49,16 @@ public sealed class Vgg16 : IDisposable
     // Its tensors belong to the caller's scope until all are there: a refused file leaves none behind.
     private Vgg16(IReadOnlyDictionary<string, Tensor> weights, Device device, EncoderPrecision precision, Int8Scales? scales)
     {
-        (_device, Precision, Scales) = (device, precision, scales);
+        (_device, Precision) = (device, precision);
         // ImageNet's figures, as torchvision, for pixels of 0 to 255.
         _mean = tensor(new float[] { 255 * 0.485f, 255 * 0.456f, 255 * 0.406f }).to(device);
         _deviation = tensor(new float[] { 255 * 0.229f, 255 * 0.224f, 255 * 0.225f }).to(device);
-        _margin = cat([_mean.cpu().round(), zeros(Int8Convolution.PixelChannels - 3)]).to(ScalarType.Byte);
         if (scales is not null)
-            _int8 = Int8Kernel.TryLoad(device) ?? throw new ModelBundleException("This machine's libtorch has no int8 convolutions: int8 cannot be used here.");
+            _int8 = Int8Kernel.TryLoad(device) ?? throw new ModelBundleException("This machine's libtorch has no int8 convolutions (they need a CPU with AVX2): choose another encoder precision.");
         else if (precision.ChannelsLast)
             _fused = FusedConvolution.TryLoad(device, precision.Type);
         int index = 0, input = 3, side = Photo.Side;
-        double scale = 1;
+        float[]? before = null, after;
         foreach (int output in s_trunk)
         {
             if (output == 0)
@@ -79,14 +73,16 @@ public sealed class Vgg16 : IDisposable
             var bias = Take(weights, $"{name}.bias", output);
             if (_int8 is null)
                 _layers.Add(new Convolution(weight, bias, side, _fused, precision, device));
-            else if (index == 0)
-                _layers.Add(Int8Convolution.OfPixels(_int8, weight, bias, _mean, _deviation, scale = scales!.Layers[name], side));
+            else if (!scales!.Layers.TryGetValue(name, out after))
+                _layers.Add(Int8Convolution.ToFloats(_int8, weight, bias, before!, side, precision.Type));
+            else if (before is null)
+                _layers.Add(Int8Convolution.OfPixels(_int8, weight, bias, _mean, _deviation, before = after, side));
             else
-                _layers.Add(Int8Convolution.ToBytes(_int8, weight, bias, scale, scale = scales!.Layers[name], side));
+                _layers.Add(Int8Convolution.ToBytes(_int8, weight, bias, before, before = after, side));
             index += 2;             // Conv2d, ReLU
             input = output;
         }
-        Conv5 = new Conv5(weights, null, device, precision, scales, null);
+        Conv5 = new Conv5(weights, null, device, precision);
         if (weights.ContainsKey("classifier.3.weight"))
         {
             _fc6 = Dense(weights, "classifier.0", Fc7Size, 512 * 7 * 7);
@@ -117,26 +113,29 @@ public sealed class Vgg16 : IDisposable
     /// <param name="path">File with torchvision's names.</param>
     /// <param name="sha256">Its SHA-256.</param>
     /// <param name="device">Where to run.</param>
-    /// <param name="choice">As <see cref="EncoderPrecision.Of"/>; <see cref="EncoderPrecision.Auto"/> does without int8 where there are no scales for it.</param>
+    /// <param name="choice">As <see cref="EncoderPrecision.Of"/>; <see cref="EncoderPrecision.Auto"/> does without int8 where no scales allow it.</param>
     /// <exception cref="SafetensorsException">The file is no safetensors file.</exception>
     /// <exception cref="ModelBundleException">A tensor is missing or has another shape; a forced int8 lacks its scales or a machine that can.</exception>
     internal static Vgg16 Load(string path, string sha256, Device device, string choice)
     {
-        // Without scales int8 need not be measured.
-        var precision = choice == EncoderPrecision.Auto && !File.Exists(Int8Scales.PathBeside(path)) ? EncoderPrecision.Fastest(device) : EncoderPrecision.Of(choice, device);
         Int8Scales? scales = null;
         string? why = null;
-        try
+        if (choice == EncoderPrecision.InInt8 || choice == EncoderPrecision.Auto && File.Exists(Int8Scales.PathBeside(path)))
         {
-            scales = precision.Int8 ? Int8Scales.Load(path, sha256) : null;
+            try
+            {
+                scales = Int8Scales.Load(path, sha256);
+            }
+            catch (ModelBundleException e) when (choice == EncoderPrecision.Auto)
+            {
+                why = e.Message;
+            }
         }
-        catch (ModelBundleException e) when (choice == EncoderPrecision.Auto)
-        {
-            (precision, why) = (EncoderPrecision.Fastest(device), e.Message);
-        }
+        // Where int8 may not be chosen it need not be measured.
+        var precision = choice == EncoderPrecision.Auto && scales is not { Automatic: true } ? EncoderPrecision.Fastest(device) : EncoderPrecision.Of(choice, device);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return new Vgg16(Safetensors.Load(path), device, precision, scales) { WhyNotInt8 = why };
+        return new Vgg16(Safetensors.Load(path), device, precision, precision.Int8 ? scales : null) { WhyNotInt8 = why };
     }
 
     /// <summary>Photos as the encoder takes them.</summary>
@@ -161,7 +160,7 @@ public sealed class Vgg16 : IDisposable
 
     /// <summary>Photos to what <see cref="Encoders.Conv5"/> works from.</summary>
     /// <param name="pixels">(N, 224, 224, 3) uint8 RGB, on any device.</param>
-    /// <returns>(N, 196, 512) in the precision's type, or float32 from int8, on the encoder's device; the caller's to dispose.</returns>
+    /// <returns>(N, 196, 512) in the precision's type, on the encoder's device; the caller's to dispose.</returns>
     public Tensor Pool4(Tensor pixels) => Pool4(pixels, null);
 
     /// <param name="pixels">As above.</param>
@@ -170,16 +169,16 @@ public sealed class Vgg16 : IDisposable
     {
         using var scope = NewDisposeScope();
         using var inference = inference_mode();
-        var x = _int8 is null ? Normal(pixels) : Framed(pixels);
+        var x = _int8 is null ? Normal(pixels) : Int8Convolution.Framed(pixels, _mean);
         foreach (var layer in _layers)
         {
-            var y = layer?.Apply(x) ?? (_int8 is null ? nn.functional.max_pool2d(x, 2, 2) : Int8Convolution.MaxPool(x));
+            var y = layer?.Apply(x) ?? (x.dtype == ScalarType.Byte ? Int8Convolution.MaxPool(x) : nn.functional.max_pool2d(x, 2, 2));
             if (layer is not null)
                 seen?.Invoke(y);
             x.Dispose();            // large: not at the end of the scope
             x = y;
         }
-        return ByRegion(_int8 is null ? x : x.to(ScalarType.Float32).times(Scales!.Pool4)).MoveToOuterDisposeScope();
+        return ByRegion(x).MoveToOuterDisposeScope();
     }
 
     /// <summary>(N, 224, 224, 3) uint8 → (N, 3, 224, 224), as the network was trained.</summary>
@@ -188,14 +187,6 @@ public sealed class Vgg16 : IDisposable
         var normal = pixels.to(_device).to(ScalarType.Float32).sub_(_mean).div_(_deviation);
         // NHWC bytes are already channels_last: the permuted view needs no copy.
         return Precision.ChannelsLast ? normal.to(Precision.Type).permute(0, 3, 1, 2) : Precision.Lay(normal.permute(0, 3, 1, 2));
-    }
-
-    /// <summary>(N, 224, 224, 3) uint8 → (N, 16, 226, 226) uint8: with a margin, which is no 0 for bytes.</summary>
-    private Tensor Framed(Tensor pixels)
-    {
-        var framed = _margin.expand(pixels.shape[0], Photo.Side + 2, Photo.Side + 2, Int8Convolution.PixelChannels).contiguous();
-        framed.narrow(1, 1, Photo.Side).narrow(2, 1, Photo.Side).narrow(3, 0, 3).copy_(pixels);
-        return framed.permute(0, 3, 1, 2);
     }
 
     /// <summary>(N, C, 14, 14) → (N, 196, C); a view where the map is channels_last.</summary>
@@ -233,7 +224,7 @@ public sealed class Vgg16 : IDisposable
     }
 
     private IEnumerable<Tensor> Tensors() =>
-        [_mean, _deviation, _margin, .. new[] { _fc6, _fc7 }.OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
+        [_mean, _deviation, .. new[] { _fc6, _fc7 }.OfType<(Tensor Weight, Tensor Bias)>().SelectMany(l => new[] { l.Weight, l.Bias })];
 
     private (Tensor, Tensor) Dense(IReadOnlyDictionary<string, Tensor> weights, string name, int output, int input) =>
         (Take(weights, name + ".weight", output, input).to(_device).to(ScalarType.Float32),

@@ -37,7 +37,7 @@ public sealed record PhotoEncoding(string EncoderPath, string? AdapterPath = nul
             if (_pool4 || encoding.AdapterPath is null)
                 return;
             using var adapter = EncoderAdapter.Load(encoding.AdapterPath);
-            _adapted = Conv5.Load(encoding.EncoderPath, adapter, TorchRuntime.Device, _vgg16.Precision, _vgg16.Scales, Sha256.OfFile(encoding.AdapterPath));
+            _adapted = Conv5.Load(encoding.EncoderPath, adapter, TorchRuntime.Device, _vgg16.Precision);
         }
 
         /// <summary>(N, 224, 224, 3) uint8 → (N, 196, 512); the caller's to dispose.</summary>
