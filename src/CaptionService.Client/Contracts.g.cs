@@ -1117,6 +1117,12 @@ namespace CaptionService.Client
         public bool Attends { get; set; } = default!;
 
         /// <summary>
+        /// How its encoder runs here: `float32`, `bfloat16` or `int8`; null while the model is not in memory.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("encoderPrecision")]
+        public string? EncoderPrecision { get; set; } = default!;
+
+        /// <summary>
         /// Words it knows, four special ones included.
         /// </summary>
         [System.Text.Json.Serialization.JsonPropertyName("vocabularySize")]

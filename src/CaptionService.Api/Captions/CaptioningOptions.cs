@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Models;
+using Precision = CaptionService.Captioning.Encoders.EncoderPrecision;
 
 namespace CaptionService.Api.Captions;
 
@@ -22,6 +23,10 @@ public sealed class CaptioningOptions
     /// <summary>A model bundle, or a folder of bundles, one for each language. Default: the models that are shipped with the program.</summary>
     [Required]
     public string ModelFolder { get; init; } = DefaultModels.Folder;
+
+    /// <summary>How the encoder runs: <c>auto</c> (default), the fastest that this machine is measured to have; or one that is forced.</summary>
+    [AllowedValues(Precision.Auto, Precision.Fp32, Precision.Bf16, Precision.InInt8)]
+    public string EncoderPrecision { get; init; } = Precision.Auto;
 
     /// <summary>Most photos in one batch: 1 to 64. More gains little on a CPU and makes each caller of the batch wait longer.</summary>
     [Range(1, 64)]

@@ -23,6 +23,7 @@ public static class CaptionsApi
             host.ShutdownTimeout = captioning.Value.Deadline + TimeSpan.FromSeconds(5));
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => new CaptionQueue(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new SharedEncoders(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value.EncoderPrecision));
         services.AddSingleton<CaptionMetrics>();
         services.AddSingleton<CaptionRequestReader>();
         services.AddSingleton<CaptionCall>();

@@ -10,9 +10,8 @@ namespace CaptionService.Api.Models;
 /// The models in memory. A model is loaded and warmed up on a thread of its own while others answer; requests then take it
 /// with one look under a lock. Models that see with the same weights share one encoder.
 /// </summary>
-public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
+public sealed class ActiveModels(SharedEncoders encoders, IOptions<ModelsOptions> options) : IDisposable
 {
-    private readonly SharedEncoders _encoders = new();
     private readonly SemaphoreSlim _turn = new(1);                      // one model is loaded at a time
     private readonly Lock _gate = new();
     private readonly List<LoadedModel> _loaded = [];                    // under _gate, the one used last at the end
@@ -95,6 +94,13 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
         }
     }
 
+    /// <summary>How the encoder of a model runs here; null: the model is not in memory.</summary>
+    internal string? PrecisionOf(RegisteredModel model)
+    {
+        lock (_gate)
+            return _loaded.Find(loaded => Key(loaded.Card) == Key(model.Card))?.Precision.Name;
+    }
+
     /// <summary>Lets go of a model; what it was to answer, it still answers.</summary>
     internal void Forget(RegisteredModel model)
     {
@@ -143,7 +149,7 @@ public sealed class ActiveModels(IOptions<ModelsOptions> options) : IDisposable
 
     private LoadedModel Load(string folder, ModelCard? card)
     {
-        CaptionModel captioner = CaptionModel.Load(folder, encoders: _encoders);
+        CaptionModel captioner = CaptionModel.Load(folder, encoders: encoders);
         try
         {
             if (card is not null)

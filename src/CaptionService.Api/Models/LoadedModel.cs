@@ -25,6 +25,12 @@ public sealed class LoadedModel
     /// <summary>What it sees with: the same object for models that may caption in one batch.</summary>
     public object Encoder => _captioner.Encoder;
 
+    /// <summary>How its encoder runs here.</summary>
+    public EncoderPrecision Precision => _captioner.Precision;
+
+    /// <summary>Why that is not int8 though the encoder has a file for it and int8 would be faster; null: it is, it has none, or it would not be.</summary>
+    public string? WhyNotInt8 => _captioner.Encoder.WhyNotInt8;
+
     /// <summary>A photo for this model to caption; done on the worker's thread only.</summary>
     public CaptionJob Job(Photo photo, CaptionOptions options) => new(photo, options, _captioner);
 

@@ -1,3 +1,4 @@
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
@@ -45,6 +46,9 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     /// <summary>One version.</summary>
     /// <exception cref="ProblemException">There is no such model.</exception>
     public RegisteredModel Find(string name, int version) => TryFind(name, version) ?? throw NotFound($"{name}@{version}");
+
+    /// <summary>How the encoder of a model runs here: <c>float32</c>, <c>bfloat16</c> or <c>int8</c>; null: the model is not in memory.</summary>
+    public string? PrecisionOf(RegisteredModel model) => loaded.PrecisionOf(model);
 
     /// <summary>Takes the models that are to answer a request, loading what is not in memory; in their order.</summary>
     /// <exception cref="ProblemException">One cannot be loaded.</exception>
@@ -107,6 +111,12 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
             throw;
         }
         Show(all, holds.Select(hold => hold.Model));
+        foreach (LoadedModel model in holds.Select(hold => hold.Model))
+        {
+            Log.Opened(logger, model.Card.Name, model.Card.Language, model.Precision);
+            if (model.WhyNotInt8 is { } why)
+                Log.NotInt8(logger, model.Card.Name, why);
+        }
         _defaultLanguage = shipped[0].Card.Language;
         _opened.TrySetResult();
         return holds.ToArray();
@@ -255,6 +265,12 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
 
     private static partial class Log
     {
+        [LoggerMessage(6, LogLevel.Information, "{Model} answers in {Language}; its encoder runs in {Precision}")]
+        public static partial void Opened(ILogger logger, string model, string language, EncoderPrecision precision);
+
+        [LoggerMessage(7, LogLevel.Warning, "The encoder of {Model} could be faster in int8, but: {Why}")]
+        public static partial void NotInt8(ILogger logger, string model, string why);
+
         [LoggerMessage(1, LogLevel.Information, "{Model} is in service; before it {Before}")]
         public static partial void Activated(ILogger logger, string model, string? before);
 

@@ -159,13 +159,14 @@ public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models);
 /// <param name="Language">Language of the captions (BCP 47).</param>
 /// <param name="Architecture">The decoder's network: <c>show-and-tell</c>, <c>show-attend-and-tell</c> or <c>top-down</c>.</param>
 /// <param name="Attends">Whether it can tell where it looked (<c>include=attention</c>).</param>
+/// <param name="EncoderPrecision">How its encoder runs here: <c>float32</c>, <c>bfloat16</c> or <c>int8</c>; null while the model is not in memory.</param>
 /// <param name="VocabularySize">Words it knows, four special ones included.</param>
 /// <param name="Scores">Scores on the development split: BLEU-1..4 and ROUGE-L in 0..1, CIDEr in 0..10.</param>
 /// <param name="Training">How it was trained, as the trainer wrote it.</param>
 /// <param name="Calibration">How its captions get their confidence; null when they have none.</param>
 /// <param name="WhyNoConfidence">Why it has none; null when it has one.</param>
 /// <param name="Versions">All versions, the oldest first.</param>
-public sealed record ModelResponse(string Name, bool Default, int Version, string Digest, string Language, string Architecture, bool Attends, int VocabularySize,
+public sealed record ModelResponse(string Name, bool Default, int Version, string Digest, string Language, string Architecture, bool Attends, string? EncoderPrecision, int VocabularySize,
     IReadOnlyDictionary<string, double> Scores, IReadOnlyDictionary<string, JsonElement> Training, CalibrationResponse? Calibration, string? WhyNoConfidence,
     IReadOnlyList<ModelVersionResponse> Versions)
 {
@@ -175,7 +176,7 @@ public sealed record ModelResponse(string Name, bool Default, int Version, strin
         RegisteredModel shown = all.FirstOrDefault(model => model.Active) ?? all[^1];
         ModelCard card = shown.Card;
         return new ModelResponse(card.Name, shown.Reference == registry.Default?.Reference, card.Version, card.Digest, card.Language, card.Decoder.Architecture,
-            card.Decoder.Attends, card.Decoder.VocabularySize, card.Scores, card.Training, shown.Calibration, card.WhyNoConfidence, [.. all.Select(ModelVersionResponse.Of)]);
+            card.Decoder.Attends, registry.PrecisionOf(shown), card.Decoder.VocabularySize, card.Scores, card.Training, shown.Calibration, card.WhyNoConfidence, [.. all.Select(ModelVersionResponse.Of)]);
     }
 }
 
