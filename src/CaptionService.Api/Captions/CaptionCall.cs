@@ -1,5 +1,6 @@
 using System.Globalization;
 using CaptionService.Api.Models;
+using CaptionService.Captioning;
 using CaptionService.Captioning.Encoders;
 using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
@@ -8,7 +9,7 @@ using Serilog;
 namespace CaptionService.Api.Captions;
 
 /// <summary>Photos and options in, ranked captions out: what <c>POST /captions</c> and every other protocol come down to.</summary>
-internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRegistry models, IOptions<CaptioningOptions> settings, IDiagnosticContext log)
+internal sealed class CaptionCall(CaptionQueue queue, CaptionCache cache, RateLimits limits, ModelRegistry models, IOptions<CaptioningOptions> settings, IDiagnosticContext log)
 {
     /// <summary>Captions photos, and says in the answer's headers and in the log how long it took.</summary>
     /// <param name="http">The request that is answered.</param>
@@ -28,7 +29,7 @@ internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRe
             if (uploads is [{ Rejection: { } rejection }])
                 throw rejection;
             Photo[] photos = [.. uploads.Select(uploaded => uploaded.Photo).OfType<Photo>()];
-            IReadOnlyList<CaptionAnswer> answers = await queue.Caption(photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted, http.Caller());
+            IReadOnlyList<CaptionAnswer> answers = await Caption(http, photos, options.Search, [.. holds.Select(hold => hold.Model)], aborted);
 
             var timings = CaptionTimings.Of(answers);
             log.Set("QueueMs", timings.QueueMs);
@@ -50,5 +51,21 @@ internal sealed class CaptionCall(CaptionQueue queue, RateLimits limits, ModelRe
         {
             Array.ForEach(holds, hold => hold.Dispose());
         }
+    }
+
+    /// <summary>Captions the photos that are not remembered.</summary>
+    private async Task<IReadOnlyList<CaptionAnswer>> Caption(HttpContext http, Photo[] photos, CaptionOptions search, LoadedModel[] with, CancellationToken aborted)
+    {
+        CaptionAnswer?[] known = Array.ConvertAll(photos, photo => cache.Find(photo, search, with));
+        Photo[] unknown = [.. photos.Where((_, i) => known[i] is null)];
+        var answered = new Queue<CaptionAnswer>(unknown.Length == 0 ? [] : await queue.Caption(unknown, search, with, aborted, http.Caller()));
+        if (cache.Enabled && photos.Length > 0)
+            http.Response.Headers[CaptionCache.Header] = unknown.Length == 0 ? CaptionCache.Hit : unknown.Length == photos.Length ? CaptionCache.Miss : CaptionCache.Part;
+        for (int i = 0; i < photos.Length; i++)
+        {
+            if (known[i] is null)
+                cache.Add(photos[i], search, with, known[i] = answered.Dequeue());
+        }
+        return known!;
     }
 }

@@ -25,7 +25,7 @@ public sealed class CaptioningOptions
     public string ModelFolder { get; init; } = DefaultModels.Folder;
 
     /// <summary>How the encoder runs: <c>auto</c> (default), the fastest that this machine is measured to have; or one that is forced.</summary>
-    [AllowedValues(Precision.Auto, Precision.Fp32, Precision.Bf16, Precision.InInt8)]
+    [AllowedValues(Precision.Auto, Precision.Fp32, Precision.Bf16, Precision.InInt8, ErrorMessage = "Captioning:EncoderPrecision must be auto, float32, bfloat16 or int8.")]
     public string EncoderPrecision { get; init; } = Precision.Auto;
 
     /// <summary>Most photos in one batch: 1 to 64. More gains little on a CPU and makes each caller of the batch wait longer.</summary>
@@ -43,6 +43,10 @@ public sealed class CaptioningOptions
     /// <summary>Longest time from a request's entry into the queue to its captions: 1 second to 10 minutes; then 504.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Memory for captions of photos that come again, in MB: 0 (default, nothing is kept) to 10,000. A photo's take about 3 KB for each model.</summary>
+    [Range(0, 10_000)]
+    public int CacheMegabytes { get; init; }
 
     /// <summary>Confidence below which `purpose=alt` gives an empty text: 0 (never, not even where the model has no confidence) to 1. By default six of ten
     /// texts that are given are as close to people's as a middling human caption.</summary>

@@ -25,6 +25,7 @@ public static class CaptionsApi
         services.AddSingleton(provider => new CaptionQueue(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => new SharedEncoders(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value.EncoderPrecision));
         services.AddSingleton<CaptionMetrics>();
+        services.AddSingleton<CaptionCache>();
         services.AddSingleton<CaptionRequestReader>();
         services.AddSingleton<CaptionCall>();
         services.Configure<SwaggerGenOptions>(swagger => swagger.MapType<JsonPhoto>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte" }));

@@ -84,6 +84,7 @@ internal static class CaptionsOperation
             {
                 [HeaderNames.ContentLanguage] = new OpenApiHeader { Description = "Languages of the captions, in the order of `models`, separated by commas.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
                 [HeaderNames.Vary] = new OpenApiHeader { Description = "`Accept-Language`.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
+                [CaptionCache.Header] = new OpenApiHeader { Description = "With `Captioning:CacheMegabytes`: whether all photos were answered from memory (`hit`), some (`detail=partial`) or none (`fwd=miss`). RFC 9211.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
                 ["Server-Timing"] = new OpenApiHeader { Description = "`queue`, `encode` and `decode` in milliseconds.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } },
             };
             if (answer.Content?.TryGetValue("application/json", out IOpenApiMediaType? json) == true && json is OpenApiMediaType content)

@@ -28,7 +28,7 @@ public sealed class LoadedModel
     /// <summary>How its encoder runs here.</summary>
     public EncoderPrecision Precision => _captioner.Precision;
 
-    /// <summary>Why that is not int8 though the encoder has a file for it and int8 would be faster; null: it is, it has none, or it would not be.</summary>
+    /// <summary>What is wrong with the file that the encoder has for int8; null: nothing, or it has none.</summary>
     public string? WhyNotInt8 => _captioner.Encoder.WhyNotInt8;
 
     /// <summary>A photo for this model to caption; done on the worker's thread only.</summary>

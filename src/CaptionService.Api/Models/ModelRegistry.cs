@@ -268,7 +268,7 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
         [LoggerMessage(6, LogLevel.Information, "{Model} answers in {Language}; its encoder runs in {Precision}")]
         public static partial void Opened(ILogger logger, string model, string language, EncoderPrecision precision);
 
-        [LoggerMessage(7, LogLevel.Warning, "The encoder of {Model} could be faster in int8, but: {Why}")]
+        [LoggerMessage(7, LogLevel.Warning, "The encoder of {Model} cannot run in int8: {Why}")]
         public static partial void NotInt8(ILogger logger, string model, string why);
 
         [LoggerMessage(1, LogLevel.Information, "{Model} is in service; before it {Before}")]
