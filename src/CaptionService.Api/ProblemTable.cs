@@ -98,6 +98,7 @@ public static class ProblemTable
     internal static readonly ProblemKind ModelLoading = new("model_loading", 503, "The model is still loading", "Wait as long as Retry-After says and send the request again; GET /health/ready tells when.");
     internal static readonly ProblemKind Draining = new("draining", 503, "The service is shutting down", "Send the request again: it will reach another instance, or this one once it is back.");
     internal static readonly ProblemKind OutOfMemory = new("out_of_memory", 503, "The device is out of memory", "Wait as long as Retry-After says and send the request again, with a smaller beamWidth if it keeps failing.");
+    internal static readonly ProblemKind WorkerStuck = new("worker_stuck", 503, "The models do not come back from a batch", "Restart the service; an orchestrator that asks GET /health/live does so itself.");
     internal static readonly ProblemKind DeadlinePassed = new("deadline_passed", 504, "The captions were not ready in time", "Send the request again when the service is less busy, or send fewer photos at once.");
 
     // Training jobs
@@ -130,7 +131,7 @@ public static class ProblemTable
         NoArchive, FolderNotAllowed, DatasetInUse, ArchiveTooLarge, UnknownArchive, BrokenArchive, UnsafeArchive,
         NoCaptions, AmbiguousCaptions, BrokenCaptions, NoPhotosSent, NothingFits, FeaturesMismatch,
         FeedbackDisabled, FeedbackNotFound, FeedbackFull, NoFeedback,
-        QueueFull, RateLimited, Internal, NotOffered, ModelLoading, Draining, OutOfMemory,
+        QueueFull, RateLimited, Internal, NotOffered, ModelLoading, Draining, OutOfMemory, WorkerStuck,
         DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, DeadlinePassed, StorageFull,
     ];
 

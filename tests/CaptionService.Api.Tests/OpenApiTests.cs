@@ -28,7 +28,7 @@ public sealed class OpenApiTests(Service service)
             "get /feedback/{id}: 200 401 403 404 429 503",
             "patch /feedback/{id}: 200 400 401 403 404 413 415 429 503",
             "delete /feedback/{id}: 204 401 403 404 429 503",
-            "get /health/live: 200",
+            "get /health/live: 200 503",
             "get /health/ready: 200 503",
             "get /audit: 200 400 401 403 429 503",
             "get /keys: 200 400 401 403 429 503",

@@ -28,6 +28,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     private readonly CaptionQueue _queue;
     private readonly ModelRegistry _models;
     private readonly Readiness _readiness;
+    private readonly Heartbeat _heartbeat;
     private readonly CaptionMetrics _metrics;
     private readonly CaptioningOptions _options;
     private readonly CaptionBatch _caption, _captionBehind;
@@ -40,10 +41,10 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     private int _partSize;
 
     /// <summary>Takes what the container has.</summary>
-    public CaptionWorker(CaptionQueue queue, ModelRegistry models, Readiness readiness, CaptionMetrics metrics, IOptions<CaptioningOptions> options,
+    public CaptionWorker(CaptionQueue queue, ModelRegistry models, Readiness readiness, Heartbeat heartbeat, CaptionMetrics metrics, IOptions<CaptioningOptions> options,
         CaptionBatchWrapper wrapper, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<CaptionWorker> logger)
     {
-        (_queue, _models, _readiness, _metrics, _options) = (queue, models, readiness, metrics, options.Value);
+        (_queue, _models, _readiness, _heartbeat, _metrics, _options) = (queue, models, readiness, heartbeat, metrics, options.Value);
         (_caption, _captionBehind) = (wrapper(jobs => Captioner.Caption(jobs)), wrapper(jobs => Captioner.Caption(jobs, LetPass)));
         (_time, _lifetime, _logger) = (time, lifetime, logger);
         _halving = new ResiliencePipelineBuilder()
@@ -215,7 +216,7 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
         try
         {
             CaptionBatch caption = part[0].Entry.Behind ? _captionBehind : _caption;
-            return caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]);
+            return _heartbeat.Watch(() => caption([.. part.Select(work => work.Model.Job(work.Entry.Photo, work.Entry.Options))]));
         }
         catch (Exception failure)
         {

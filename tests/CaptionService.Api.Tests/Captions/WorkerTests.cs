@@ -133,6 +133,23 @@ public sealed class WorkerTests(FaultyService service) : IClassFixture<FaultySer
     }
 
     [Fact]
+    public async Task A_batch_that_does_not_come_back_ends_the_life_of_the_service()
+    {
+        using var model = new HeldModel(service);
+        Task<Answer> held = service.Send(1);
+        await model.Entered;
+        Assert.Equal(200, (await Answer.Get(service.Client, "/health/live")).Status);
+
+        service.Time.AdjustTime(service.Time.GetUtcNow() + TimeSpan.FromHours(1));
+
+        (await Answer.Get(service.Client, "/health/live")).IsProblem(503, "worker_stuck");
+        model.Release();
+        Assert.Equal(200, (await held).Status);
+        Assert.Equal(200, (await Answer.Get(service.Client, "/health/live")).Status);
+        await StillWorks();
+    }
+
+    [Fact]
     public async Task A_caller_who_leaves_costs_the_model_nothing()
     {
         using var model = new HeldModel(service);

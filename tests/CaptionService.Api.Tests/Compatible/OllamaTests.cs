@@ -50,6 +50,9 @@ public sealed class OllamaTests(Service service)
         Assert.Equal(models, running);
         Assert.Equal(["completion", "vision"], shown.Capabilities!);
         Assert.True(await client.IsRunningAsync(Service.Cancellation));
+        using var head = new HttpRequestMessage(HttpMethod.Head, "/");       // as its command line asks whether a server is there
+        using HttpResponseMessage there = await service.Client.SendAsync(head, Service.Cancellation);
+        Assert.Equal(200, (int)there.StatusCode);
         Assert.Matches(@"^\d+\.\d+\.\d+$", await client.GetVersionAsync(Service.Cancellation));
     }
 
