@@ -66,13 +66,14 @@ public sealed class BaseModelTests(SharedFeatures features)
         first.Train();
         using var all = From(first.File("model"));
         using var part = From(first.File("model"));
-        part.WriteJob(part.Job with { Options = part.Job.Options with { GiveUp = 1 } });        // any share of the gain will do: a quarter of the way
+        part.WriteJob(part.Job with { Options = part.Job.Options with { GiveUp = 1 } });        // any share of the gain will do
         all.Train();
         var card = part.Train();
         var told = Assert.Single(part.Events(), e => e.Type == "moved-back").Data;
         double share = told.GetProperty("share").GetDouble();
         Assert.Equal(share, card.Training["shareOfTheWay"].GetDouble());
-        Assert.Equal(told.GetProperty("ciderLearnt").GetDouble() > told.GetProperty("ciderBefore").GetDouble() ? 0.25 : 1, share);
+        double before = told.GetProperty("ciderBefore").GetDouble(), learnt = told.GetProperty("ciderLearnt").GetDouble(), now = told.GetProperty("cider").GetDouble();
+        Assert.True(learnt > before && share is >= 0.25 and < 1 && now >= before, $"from {before} to {learnt}, back to {now} at {share}");
 
         using var scope = NewDisposeScope();
         var (start, end, between) = (Weights(first), Weights(all), Weights(part));
