@@ -31,17 +31,24 @@ public sealed record CharacterLimit(int Most, WordLengths Lengths)
     /// <summary>The ids that are too long for the first word.</summary>
     internal IEnumerable<int> NeverFirst() => Enumerable.Range(0, Lengths.Each.Length).Where(id => Lengths.First(id) > Most - Lengths.FullStop);
 
-    /// <summary>Adds the ids for which no room is left after some words, at least one, to <paramref name="blocked"/>.</summary>
-    internal void Block(ReadOnlySpan<int> words, long offset, List<long> blocked, HashSet<int> neverLast)
+    /// <summary>Adds the ids for which no room is left after some words, at least one, to <paramref name="blocked"/>; among them the end, where
+    /// these words are hardly a sentence.</summary>
+    /// <param name="words">The words.</param>
+    /// <param name="offset">What is added to an id.</param>
+    /// <param name="blocked">Takes them.</param>
+    /// <param name="unfinished">Words that a sentence seldom ends on; one that ends for want of room would ("a dog is on").</param>
+    internal void Block(ReadOnlySpan<int> words, long offset, List<long> blocked, HashSet<int> unfinished)
     {
         int left = Most - Lengths.FullStop - Lengths.First(words[0]);
         foreach (int word in words[1..])
             left -= Lengths.Each[word];
         if (left >= _longest + Lengths.OneMore)
             return;
+        if (unfinished.Contains(words[^1]))
+            blocked.Add(offset + Vocabulary.End);
         for (int id = Vocabulary.Unknown + 1; id < Lengths.Each.Length; id++)
         {
-            if (Lengths.Each[id] > left - (neverLast.Contains(id) ? Lengths.OneMore : 0))
+            if (Lengths.Each[id] > left - (unfinished.Contains(id) ? Lengths.OneMore : 0))
                 blocked.Add(offset + id);
         }
     }

@@ -6,7 +6,8 @@ namespace CaptionService.Captioning.Search;
 /// unfinished, no words that a wording does without, none without room for them.</summary>
 internal sealed class SearchConstraints(BeamSearchOptions options)
 {
-    private readonly HashSet<int> _neverLast = [.. options.NeverLast], _joins = [.. options.Joins], _repeatable = [.. options.Repeatable];
+    private readonly HashSet<int> _neverLast = [.. options.NeverLast], _joins = [.. options.Joins], _repeatable = [.. options.Repeatable],
+        _unfinished = [.. options.NeverLast, .. options.Repeatable];     // function words
 
     /// <summary>The ids that no beam may take at a step, whatever its words are.</summary>
     /// <param name="length">Words of the beams before the step.</param>
@@ -45,6 +46,6 @@ internal sealed class SearchConstraints(BeamSearchOptions options)
         if (_neverLast.Contains(last))
             blocked.Add(offset + Vocabulary.End);
         options.Wording?.Block(words, offset, blocked);
-        options.Characters?.Block(words, offset, blocked, _neverLast);
+        options.Characters?.Block(words, offset, blocked, _unfinished);
     }
 }

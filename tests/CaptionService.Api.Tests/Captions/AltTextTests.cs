@@ -38,6 +38,7 @@ public sealed class AltTextTests(Service service)
         {
             string text = (string)caption!["text"]!;
             Assert.InRange(text.Length, 0, most);
+            Assert.DoesNotContain(Tokenizer.For(language).Tokenize(text) is [.., var last] ? last : "", Tokenizer.For(language).Repeatable);
             Assert.True(text.Length == 0 ? (string?)caption["reason"] == "unfinished" : caption["reason"] is null && text[^1] is '.' or '。', caption.ToJsonString());
         });
         Assert.Contains(await Texts($"/captions?count=8&language={language}", sample), text => text.Length > most);
