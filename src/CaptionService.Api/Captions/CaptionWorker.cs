@@ -68,6 +68,13 @@ public sealed partial class CaptionWorker : BackgroundService, IHostedLifecycleS
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.Factory.StartNew(() => Run(stoppingToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
+    /// <summary>Waits for the thread: a server whose start was refused would else end the process under libtorch's feet, which loads the models.</summary>
+    public override void Dispose()
+    {
+        base.Dispose();
+        ExecuteTask?.Wait(TimeSpan.FromMinutes(1));
+    }
+
     /// <summary>First step of the shutdown, the server still listening: ready turns 503, then what was accepted is answered.</summary>
     public Task StoppingAsync(CancellationToken cancellationToken) => _readiness.Drain(cancellationToken);
 
