@@ -8,6 +8,9 @@ let asking = null;
 /** The key, or null. */
 export const key = () => sessionStorage.getItem(name);
 
+/** Keeps it, from now on. */
+export const keepKey = value => sessionStorage.setItem(name, value);
+
 /** Forgets it. */
 export const forgetKey = () => sessionStorage.removeItem(name);
 
@@ -23,7 +26,7 @@ function ask(refused) {
     const id = newId();
     const input = h('input', { id, type: 'password', required: true, autocomplete: 'off', spellcheck: 'false' });
     const dialog = h('dialog', { 'aria-labelledby': `${id}t`, onclose: () => { dialog.remove(); resolve(dialog.returnValue === 'ok'); } },
-      h('form', { method: 'dialog', onsubmit: () => { sessionStorage.setItem(name, input.value.trim()); dialog.returnValue = 'ok'; } },
+      h('form', { method: 'dialog', onsubmit: () => { keepKey(input.value.trim()); dialog.returnValue = 'ok'; } },
         h('h2', { id: `${id}t` }, t('key.title')),
         h('p', {}, refused ? t('key.refused') : t('key.why')),
         h('label', { for: id }, t('key.label')), input,

@@ -41,8 +41,8 @@ function body(photo, look, again, kept) {
     return h('section.told-language', {},
       photo.answer.models.length > 1 ? h('h3', {}, languageName(model.language)) : null,
       h('div.first', {}, said(first), confidence(first, model)),
-      h('div.row', {}, first.reason ? null : copyButton(t('copy.text'), first.text), copyButton(t('copy.alt'), alt(first.text))),
-      correction(photo, first, kept),
+      h('div.row', {}, first.reason ? null : copyButton(t('copy.text'), first.text), copyButton(t('copy.alt'), alt(first.text)),
+        correction(photo, first, kept)),
       others.length > 0 ? h('ol', { start: 2 }, others.map(caption => h('li', {}, h('div.other', {}, said(caption), confidence(caption, model))))) : null,
       own.length > 1 && own.every(caption => caption.words) ? captionTree(own) : null);
   });

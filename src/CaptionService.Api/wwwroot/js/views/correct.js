@@ -27,7 +27,7 @@ function counted({ language, total }, problem) {
   return h('div.row.counted', {}, h('span', {}, `${languageName(language)}: ${t('correct.count', { n: total })}`), button);
 }
 
-/** What stands below a caption: a button, then a form, then what was kept. Null where nothing is kept. */
+/** What stands beside a caption's buttons: one more, then a form, then what was kept. Null where nothing is kept. */
 export function correction(photo, caption, kept) {
   if (!enabled) return null;
   const place = h('div.correction', {});

@@ -3,6 +3,7 @@ import { h, whileShown } from '../dom.js';
 import { request } from '../api.js';
 import { lineChart } from '../chart.js';
 import { problemBox } from '../parts.js';
+import { admin } from './admin.js';
 import { bytes, number, t } from '../i18n.js';
 import { buckets, parse, quantile, total } from '../prometheus.js';
 
@@ -11,7 +12,9 @@ const history = [];         // outlives the view: { at, waiting, photos, memory 
 
 export default function operate(main) {
   const place = h('div', {}), tiles = h('dl.tiles', {}), charts = h('div.halves', {});
-  main.append(h('h1', {}, t('operate.title')), h('p.fine', {}, t('operate.help')), place, tiles, charts);
+  const admins = h('div.stack', {});
+  main.append(h('h1', {}, t('operate.title')), h('p.fine', {}, t('operate.help')), place, tiles, charts, admins);
+  admin(admins);
   look();
   whileShown(main.firstChild, every, look);
 
