@@ -169,7 +169,14 @@ public sealed class Visit : IAsyncDisposable
     }
 
     /// <summary>Takes a picture to be looked at: <c>artifacts/screenshots</c>.</summary>
-    public Task Screenshot(string name, bool whole = true) => Page.ScreenshotAsync(new() { Path = Path.Combine(s_screenshots, name + ".png"), FullPage = whole, Animations = ScreenshotAnimations.Disabled });
+    public async Task Screenshot(string name, bool whole = true)
+    {
+        if (whole)
+        {
+            await Page.EvaluateAsync("() => scrollTo(0, 0)");        // the header sticks to where the page was scrolled to
+        }
+        await Page.ScreenshotAsync(new() { Path = Path.Combine(s_screenshots, name + ".png"), FullPage = whole, Animations = ScreenshotAnimations.Disabled });
+    }
 
     /// <summary>How much wider the page is than its window.</summary>
     public Task<int> Overflow() => Page.EvaluateAsync<int>("() => document.documentElement.scrollWidth - document.documentElement.clientWidth");
