@@ -133,9 +133,7 @@ internal sealed class DatasetUpload(IOptions<DatasetsOptions> options)
             ? trimmed
             : throw new ProblemException(ProblemTable.InvalidOption, $"The name must have 1 to {MaxNameLength} characters.");
 
-    private static string CheckLanguage(string? language) =>
-        language is null ? "en" : LanguageTag.Canonical(language)
-        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The language '{language.Quoted()}' is no tag such as en, de or zh-Hans.");
+    private static string CheckLanguage(string? language) => language is null ? "en" : LanguageTag.Read(language);
 
     // The default name: the file's, without .zip or .tar.gz.
     private static string Stem(string file)

@@ -26,6 +26,11 @@ internal static partial class LanguageTag
     private static readonly Dictionary<string, string> s_byThree = $"{Terminological} {Bibliographic}".Split(' ').ToDictionary(pair => pair[..3], pair => pair[4..]);
     private static readonly HashSet<string> s_byTwo = [.. s_byThree.Values];
 
+    /// <summary>As <see cref="Canonical"/>, of what a caller gave.</summary>
+    /// <exception cref="ProblemException">It is no tag.</exception>
+    public static string Read(string tag) => Canonical(tag)
+        ?? throw new ProblemException(ProblemTable.InvalidOption, $"The language '{tag.Quoted()}' is no tag such as en, de or zh-Hans.");
+
     /// <summary>A tag's language, and its script where it has one: <c>zh-Hans</c>. A region says nothing of how captions are written.</summary>
     /// <returns>null where it is no tag, or names no language of ISO 639.</returns>
     public static string? Canonical(string tag)

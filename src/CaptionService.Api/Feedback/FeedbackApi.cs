@@ -1,4 +1,3 @@
-using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -60,7 +59,7 @@ public static class FeedbackApi
     private static async Task<Ok<FeedbackListResponse>> List(CaptionDb db, FeedbackPhotos photos, IOptions<FeedbackOptions> options, string? language, string? offset, string? limit, CancellationToken aborted)
     {
         (int skip, int take) = Paging.List.Read(offset, limit);
-        string? tag = language is null ? null : LanguageTag.Canonical(language) ?? throw RequestedOptions.Invalid($"The language '{language.Quoted()}' is no tag such as en, de or zh-Hans.");
+        string? tag = language is null ? null : LanguageTag.Read(language);
         IQueryable<FeedbackEntry> wanted = db.Feedback.AsNoTracking().Where(entry => tag == null || entry.Language == tag);
         List<FeedbackEntry> page = await wanted.OrderByDescending(entry => entry.CreatedAt).ThenBy(entry => entry.Id).Skip(skip).Take(take).ToListAsync(aborted);
         return TypedResults.Ok(new FeedbackListResponse(options.Value.Enabled, await wanted.CountAsync(aborted), skip, [.. page.Select(entry => FeedbackResponse.Of(entry, photos))]));

@@ -26,10 +26,10 @@ public sealed record FeedbackTexts(string? Caption = null, string? Given = null,
 {
     private const int MaxCaption = 500, MaxWho = 100;
 
-    /// <summary>The same, trimmed.</summary>
+    /// <summary>These texts, trimmed and checked.</summary>
     /// <exception cref="ProblemException">One is too long, or no text on one line; or the language is no tag.</exception>
     internal FeedbackTexts Checked() => new(Line("caption", Caption, MaxCaption), Line("given", Given, MaxCaption),
-        string.IsNullOrWhiteSpace(Language) ? null : LanguageTag.Canonical(Language.Trim()) ?? throw RequestedOptions.Invalid($"The language '{Language.Quoted()}' is no tag such as en, de or zh-Hans."),
+        string.IsNullOrWhiteSpace(Language) ? null : LanguageTag.Read(Language.Trim()),
         Line("who", Who, MaxWho));
 
     private static string? Line(string member, string? text, int most)
