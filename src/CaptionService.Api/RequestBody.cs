@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using System.Text.RegularExpressions;
+using CaptionService.Captioning.Encoders;
 using CaptionService.Captioning.Jobs;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
@@ -31,6 +32,16 @@ internal static partial class RequestBody
     /// <returns>null: it is longer.</returns>
     public static async Task<string?> ReadText(Stream field, int most, CancellationToken aborted) =>
         await ReadUpTo(field, most, aborted) is { } bytes ? Encoding.UTF8.GetString(bytes.Span) : null;
+
+    /// <summary>Reads a photo's bytes.</summary>
+    /// <exception cref="ProblemException">There are more than <see cref="PhotoLimits.MaxBytes"/>.</exception>
+    public static async Task<ReadOnlyMemory<byte>> ReadPhoto(Stream body, CancellationToken aborted) =>
+        await ReadUpTo(body, PhotoLimits.MaxBytes, aborted) ?? throw TooManyBytes("more");
+
+    /// <summary>A photo is larger than <see cref="PhotoLimits.MaxBytes"/>.</summary>
+    /// <param name="found">What it has.</param>
+    public static ProblemException TooManyBytes(string found) =>
+        new(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has {found}.");
 
     /// <summary>The declared type of the body, in small letters; empty where there is none.</summary>
     public static string MediaType(HttpRequest request, out StringSegment boundary)

@@ -45,10 +45,7 @@ internal static class JobPhotos
             await using var file =
                 new FileStream(photo.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0,
                     FileOptions.Asynchronous);
-            ReadOnlyMemory<byte> bytes = await RequestBody.ReadUpTo(file, PhotoLimits.MaxBytes, cancellation)
-                ?? throw new ProblemException(ProblemTable.TooManyBytes,
-                $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has more.");
-            return new UploadedPhoto(photo.Name, Photo.Decode(bytes), null);
+            return new UploadedPhoto(photo.Name, Photo.Decode(await RequestBody.ReadPhoto(file, cancellation)), null);
         }
         catch (Exception rejection) when (rejection is PhotoRejectedException or ProblemException)
         {

@@ -75,8 +75,8 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
     private async Task<UploadedPhoto> ReadPhoto(HttpRequest request, CancellationToken aborted)
     {
         if (request.ContentLength > PhotoLimits.MaxBytes)
-            throw TooManyBytes($"{request.ContentLength:N0} bytes");
-        ReadOnlyMemory<byte> bytes = await ReadBytes(request.Body, aborted);
+            throw RequestBody.TooManyBytes($"{request.ContentLength:N0} bytes");
+        ReadOnlyMemory<byte> bytes = await RequestBody.ReadPhoto(request.Body, aborted);
         return bytes.Span.TrimStart(" \t\r\n"u8) is [(byte)'{', ..]
             ? throw new ProblemException(ProblemTable.UnsupportedMediaType, "The body is JSON, but its Content-Type does not say so: send Content-Type: application/json.")
             : await Decode(null, bytes, aborted);
@@ -132,7 +132,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         ReadOnlyMemory<byte> bytes;
         try
         {
-            bytes = await ReadBytes(body, aborted);
+            bytes = await RequestBody.ReadPhoto(body, aborted);
         }
         catch (ProblemException tooLarge)
         {
@@ -173,7 +173,7 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
     {
         { Url: { } url } => await ReadUrl(image.Name, url, aborted),
         { Data.Bytes: { Length: <= (int)PhotoLimits.MaxBytes } bytes } => await Decode(image.Name, bytes, aborted),
-        { Data.Bytes: { } bytes } => new UploadedPhoto(image.Name, null, TooManyBytes($"{bytes.Length:N0} bytes")),
+        { Data.Bytes: { } bytes } => new UploadedPhoto(image.Name, null, RequestBody.TooManyBytes($"{bytes.Length:N0} bytes")),
         _ => new UploadedPhoto(image?.Name, null, new ProblemException(ProblemTable.BadBase64, $"{where} is missing or is not base64; an address goes into url.")),
     };
 
@@ -208,18 +208,12 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         }
     }
 
-    private static async Task<ReadOnlyMemory<byte>> ReadBytes(Stream body, CancellationToken aborted) =>
-        await RequestBody.ReadUpTo(body, PhotoLimits.MaxBytes, aborted) ?? throw TooManyBytes("more");
-
     /// <exception cref="ProblemException">There are more than a request may bring.</exception>
     public static void CheckCount(int photos)
     {
         if (photos > CaptioningOptions.MaxPhotos)
             throw new ProblemException(ProblemTable.TooManyPhotos, $"A request brings 1 to {CaptioningOptions.MaxPhotos} photos, this one more.");
     }
-
-    private static ProblemException TooManyBytes(string found) =>
-        new(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has {found}.");
 
     public void Dispose() => _decoding.Dispose();
 }

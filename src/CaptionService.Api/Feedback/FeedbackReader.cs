@@ -90,8 +90,7 @@ internal static partial class FeedbackReader
                     throw RequestedOptions.Invalid(ShortText.NoSuch("field", field, s_members));
                 if (field == "photo")
                 {
-                    byte[] bytes = (await RequestBody.ReadUpTo(part.Body, PhotoLimits.MaxBytes, aborted)
-                        ?? throw new ProblemException(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has more.")).ToArray();
+                    byte[] bytes = (await RequestBody.ReadPhoto(part.Body, aborted)).ToArray();
                     if (photo is not null)
                         throw new ProblemException(ProblemTable.TooManyPhotos, "A correction is about one photo.");
                     photo = bytes.Length > 0 || RequestBody.FileName(disposition).Length > 0 ? bytes : null;      // a browser's field of a file that nobody chose is empty
@@ -118,7 +117,7 @@ internal static partial class FeedbackReader
             if (body.Photo is { Bytes: null })
                 throw new ProblemException(ProblemTable.BadBase64, "photo is not base64.");
             if (body.Photo?.Bytes is { Length: > (int)PhotoLimits.MaxBytes })
-                throw new ProblemException(ProblemTable.TooManyBytes, $"A photo may have {PhotoLimits.MaxBytes:N0} bytes, this one has more.");
+                throw RequestBody.TooManyBytes("more");
             return (body.Photo?.Bytes, body.Digest, new FeedbackTexts(body.Caption, body.Given, body.Language, body.Who));
         }
         catch (JsonException malformed)
