@@ -33,7 +33,7 @@ internal sealed class CaptionJobRunner(
         foreach (string id in await db.CaptionJobs.Where(job => job.State == JobState.Validating).Select(job => job.Id)
             .ToListAsync(stopping))
         {
-            NewCaptionJob.Remove(Path.Combine(storage.Value.CaptionJobs, id));
+            WholeFolder.Remove(Path.Combine(storage.Value.CaptionJobs, id));
             await db.CaptionJobs.Where(job => job.Id == id).ExecuteDeleteAsync(stopping);
         }
     }

@@ -111,16 +111,9 @@ public static class CaptionJobsApi
             .Select(other => other.Id).FirstOrDefaultAsync(aborted) is { } compared)
             throw new ProblemException(ProblemTable.JobState, $"The job '{compared}' compares with it: delete that first.");
         string gone = Path.Combine(storage.Value.Temporary, $"{id}.deleted");
-        try
-        {
-            Directory.Move(Path.Combine(storage.Value.CaptionJobs, id), gone);
-        }
-        catch (DirectoryNotFoundException)
-        {
-            // Another request deletes the same job, or one did and could not remove the row.
-        }
+        WholeFolder.Move(Path.Combine(storage.Value.CaptionJobs, id), gone);      // not there: another request could not remove the row
         await db.CaptionJobs.Where(row => row.Id == id).ExecuteDeleteAsync(CancellationToken.None);
-        NewCaptionJob.Remove(gone);
+        WholeFolder.Remove(gone);
         return TypedResults.NoContent();
     }
 

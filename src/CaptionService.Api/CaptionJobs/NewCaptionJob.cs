@@ -57,11 +57,11 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
                 Id = id, Source = wanted.Source, DatasetId = wanted.Dataset, Folder = wanted.Folder, PhotosOf = id,
                 Options = JsonSerializer.Serialize(wanted.Options, Json.Answers),
                 Models = string.Join(',', asked.Select(model => model.Reference)), CreatedAt = time.GetUtcNow(), Photos = photos.Length,
-            }, temporary, db);
+            }, folder => Directory.Move(temporary, folder), db);
         }
         finally
         {
-            Remove(temporary);
+            WholeFolder.Remove(temporary);
         }
     }
 
@@ -79,44 +79,29 @@ internal sealed class NewCaptionJob(CaptionJobUpload upload, ModelRegistry model
             .Where(option => !option.Key.Equals(RequestedOptions.LanguageName, StringComparison.OrdinalIgnoreCase))
             .ToDictionary(StringComparer.OrdinalIgnoreCase);
         given[RequestedOptions.ModelName] = asked.Reference;
-        string id = Ids.New(), temporary = Path.Combine(storage.Value.Temporary, id);
-        Directory.CreateDirectory(temporary);
         return await Add(new CaptionJob
         {
-            Id = id, Source = other.Source, DatasetId = other.DatasetId, Folder = other.Folder, PhotosOf = other.PhotosOf,
+            Id = Ids.New(), Source = other.Source, DatasetId = other.DatasetId, Folder = other.Folder, PhotosOf = other.PhotosOf,
             ComparesWith = other.Id, Options = JsonSerializer.Serialize(given, Json.Answers), Models = asked.Reference,
             CreatedAt = time.GetUtcNow(), Photos = other.Photos,
-        }, temporary, db);
-    }
-
-    /// <summary>Removes a folder, where it is there.</summary>
-    public static void Remove(string folder)
-    {
-        try
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-        catch (DirectoryNotFoundException)
-        {
-            // Moved as a whole, or never made.
-        }
+        }, folder => Directory.CreateDirectory(folder), db);
     }
 
     // The row first: a folder without a row would be nobody's. A row whose folder never came is removed by the next start.
-    private async Task<CaptionJob> Add(CaptionJob job, string temporary, CaptionDb db)
+    private async Task<CaptionJob> Add(CaptionJob job, Action<string> place, CaptionDb db)
     {
         db.CaptionJobs.Add(job);
         await db.SaveChangesAsync(CancellationToken.None);
         string folder = Path.Combine(storage.Value.CaptionJobs, job.Id);
         try
         {
-            Directory.Move(temporary, folder);
+            place(folder);
             job.Queue();
             await db.SaveChangesAsync(CancellationToken.None);
         }
         catch
         {
-            Remove(folder);
+            WholeFolder.Remove(folder);
             throw;
         }
         signals.Raise();

@@ -42,22 +42,22 @@ internal sealed class DatasetImporter(DatasetUpload upload, IDbContextFactory<Ca
         }
         finally
         {
-            Remove(temporary);
+            WholeFolder.Remove(temporary);
         }
     }
 
     /// <summary>The database has the data set: its folder gets, or gets back, its name.</summary>
-    public void Settle(string id) => Move(Folder(id) + Suffix, Folder(id));
+    public void Settle(string id) => WholeFolder.Move(Folder(id) + Suffix, Folder(id));
 
     /// <summary>The database is about to lose the data set. Needs no room on the disk.</summary>
-    public void Unsettle(string id) => Move(Folder(id), Folder(id) + Suffix);
+    public void Unsettle(string id) => WholeFolder.Move(Folder(id), Folder(id) + Suffix);
 
     /// <summary>Removes the unsettled folder of a data set that the database does not have; in one step, so that the rest is not taken for a data set.</summary>
     public void Delete(string id)
     {
         string gone = Path.Combine(storage.Value.Temporary, $"{id}.deleted");
-        Move(Folder(id) + Suffix, gone);
-        Remove(gone);
+        WholeFolder.Move(Folder(id) + Suffix, gone);
+        WholeFolder.Remove(gone);
     }
 
     /// <summary>Data sets whose folder is there: which are unsettled.</summary>
@@ -99,28 +99,4 @@ internal sealed class DatasetImporter(DatasetUpload upload, IDbContextFactory<Ca
     }
 
     private string Folder(string id) => Path.Combine(storage.Value.Datasets, id);
-
-    private static void Move(string from, string to)
-    {
-        try
-        {
-            Directory.Move(from, to);
-        }
-        catch (DirectoryNotFoundException)
-        {
-            // Another request deletes the same data set.
-        }
-    }
-
-    private static void Remove(string folder)
-    {
-        try
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-        catch (DirectoryNotFoundException)
-        {
-            // Moved as a whole, or never made.
-        }
-    }
 }
