@@ -165,12 +165,8 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
                 if (await db.CaptionJobs.FindAsync([id], CancellationToken.None) is not { } job)
                     return null;
                 change(job);
-                await db.SaveChangesAsync(CancellationToken.None);
-                return job;
-            }
-            catch (DbUpdateConcurrencyException)
-            {
-                // Somebody cancelled it at this moment: once more.
+                if (await db.TrySave(CancellationToken.None))
+                    return job;     // else somebody cancelled it at this moment: once more
             }
             catch (Exception failure) when (retryAfterOutage && StorageProblems.Of(failure) is not null
                 && !stopping.IsCancellationRequested)

@@ -88,16 +88,10 @@ public static class CaptionJobsApi
         {
             CaptionJob job = await Find(db, id, aborted, tracked: true);
             change(job);
-            try
-            {
-                await db.SaveChangesAsync(CancellationToken.None);
-                signals.Raise();
-                return Accepted(job);
-            }
-            catch (DbUpdateConcurrencyException)
-            {
-                db.ChangeTracker.Clear();       // its progress was stored meanwhile: once more
-            }
+            if (!await db.TrySave(CancellationToken.None))
+                continue;       // its progress was stored meanwhile
+            signals.Raise();
+            return Accepted(job);
         }
     }
 

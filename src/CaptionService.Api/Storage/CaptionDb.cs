@@ -88,6 +88,22 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
         });
     }
 
+    /// <summary>Saves changes of rows that count their revisions.</summary>
+    /// <returns>false: somebody else changed one in between. The changes are forgotten: read again.</returns>
+    internal async Task<bool> TrySave(CancellationToken cancellation)
+    {
+        try
+        {
+            await SaveChangesAsync(cancellation);
+            return true;
+        }
+        catch (DbUpdateConcurrencyException)
+        {
+            ChangeTracker.Clear();
+            return false;
+        }
+    }
+
     // A job's events need no mark of their own: who finds the job finds them.
     private void Own<T>(ModelBuilder modelBuilder, Action<EntityTypeBuilder<T>>? more = null) where T : class
     {

@@ -42,7 +42,7 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                     job.Report(e);
                 }
                 job.Renew(now + lease);
-                if (await Save(db, CancellationToken.None))
+                if (await db.TrySave(CancellationToken.None))
                 {
                     stored();
                     signals.Raise();
@@ -72,7 +72,7 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                 if (job is null || !job.IsHeld(owner, number))
                     return;
                 change(job);
-                if (await Save(db, CancellationToken.None))
+                if (await db.TrySave(CancellationToken.None))
                     return;
             }
             catch (Exception failure) when (StorageProblems.Of(failure) is not null && !stopping.IsCancellationRequested)
@@ -80,21 +80,6 @@ internal sealed partial class HeldJob(string id, int number, string owner, IDbCo
                 Log.CannotStore(logger, id, failure);
                 await Task.WhenAny(Task.Delay(AfterOutage, time, stopping));
             }
-        }
-    }
-
-    /// <summary>Saves changes of jobs.</summary>
-    /// <returns>false: somebody else changed the same job in between.</returns>
-    public static async Task<bool> Save(CaptionDb db, CancellationToken cancellation)
-    {
-        try
-        {
-            await db.SaveChangesAsync(cancellation);
-            return true;
-        }
-        catch (DbUpdateConcurrencyException)
-        {
-            return false;
         }
     }
 

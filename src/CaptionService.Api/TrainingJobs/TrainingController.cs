@@ -52,7 +52,7 @@ internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases,
             else if (ready)
                 job.Queue(time.GetUtcNow());
         }
-        await HeldJob.Save(db, stopping);
+        await db.TrySave(stopping);
     }
 
     private async Task<(string Id, int Attempt)?> Claim(IReadOnlyCollection<string> mine, CancellationToken stopping)
@@ -66,6 +66,6 @@ internal sealed class TrainingController(IDbContextFactory<CaptionDb> databases,
         if (job is null)
             return null;
         job.Claim(_owner, now + settings.Value.Lease, now);
-        return await HeldJob.Save(db, stopping) ? (job.Id, job.Attempt) : null;
+        return await db.TrySave(stopping) ? (job.Id, job.Attempt) : null;
     }
 }

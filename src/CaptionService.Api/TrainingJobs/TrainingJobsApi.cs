@@ -72,16 +72,10 @@ public static class TrainingJobsApi
         {
             TrainingJob job = await Find(db, id, aborted, tracked: true);
             change(job);
-            try
-            {
-                await db.SaveChangesAsync(CancellationToken.None);
-                signals.Raise();
-                return TypedResults.Accepted($"/training-jobs/{job.Id}", TrainingJobResponse.Of(job));
-            }
-            catch (DbUpdateConcurrencyException)
-            {
-                db.ChangeTracker.Clear();       // its events were stored meanwhile: once more
-            }
+            if (!await db.TrySave(CancellationToken.None))
+                continue;       // its events were stored meanwhile
+            signals.Raise();
+            return TypedResults.Accepted($"/training-jobs/{job.Id}", TrainingJobResponse.Of(job));
         }
     }
 
