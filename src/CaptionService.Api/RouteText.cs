@@ -67,6 +67,20 @@ internal static class RouteTexts
         }
     }
 
+    /// <summary>Describes a header of the request.</summary>
+    public static void Header(this OpenApiOperation operation, string name, string description, OpenApiSchema schema) =>
+        operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter { Name = name, In = ParameterLocation.Header, Description = description, Schema = schema }];
+
+    /// <summary>Describes the header with which a stream of events goes on.</summary>
+    public static void LastEventId(this OpenApiOperation operation, string description) =>
+        operation.Header(ServerSentEvents.LastEventId, description, new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" });
+
+    /// <summary>The parameter with a name, which the route has.</summary>
+    public static OpenApiParameter Parameter(this OpenApiOperation operation, string name) => operation.Parameters!.OfType<OpenApiParameter>().Single(parameter => parameter.Name == name);
+
+    /// <summary>A schema of a text.</summary>
+    public static OpenApiSchema Text(string description, string? format = null) => new() { Type = JsonSchemaType.String, Format = format, Description = description };
+
     /// <summary>An answer's header that leads to what was made.</summary>
     public static void Location(this OpenApiOperation operation, string status, string description) => operation.Answer(status)?.Headers = new Dictionary<string, IOpenApiHeader>
     {

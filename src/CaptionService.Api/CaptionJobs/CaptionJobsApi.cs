@@ -46,7 +46,7 @@ public static class CaptionJobsApi
         jobs.MapGet("/{id}/events", CaptionJobEvents.Get).WithName("GetCaptionJobEvents")
             .WithSummary("How far a job is, as a stream of server-sent events until it ends")
             .WithDescription("Each event is named `job` and carries the job; 204 to who has seen its end (`Last-Event-ID`).")
-            .Produces<Stream>(200, "text/event-stream").Produces(204).Problems(400, 404, 503).Describe(CaptionJobsOperation.DescribeEvents);
+            .Produces<Stream>(200, ServerSentEvents.MediaType).Produces(204).Problems(400, 404, 503).Describe(CaptionJobsOperation.DescribeEvents);
         jobs.MapPost("/{id}/cancel", (string id, CaptionDb db, CaptionJobSignals signals, TimeProvider time, CancellationToken aborted) =>
             Change(db, id, job => job.Cancel(time.GetUtcNow()), signals, aborted))
             .WithName("CancelCaptionJob").WithSummary("Stops a job; its results stay, and it can be resumed").Problems(404, 409, 503);

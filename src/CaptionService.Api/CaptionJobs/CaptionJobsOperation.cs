@@ -18,7 +18,7 @@ internal static class CaptionJobsOperation
             Content = new Dictionary<string, IOpenApiMediaType>
             {
                 ["multipart/form-data"] =
-                    new OpenApiMediaType { Schema = Body(("archive", Text("Zip, tar or tar.gz with photos.", "binary")), Dataset, Folder) },
+                    new OpenApiMediaType { Schema = Body(("archive", RouteTexts.Text("Zip, tar or tar.gz with photos.", "binary")), Dataset, Folder) },
                 [OpenApi.JsonBesideForm] = new OpenApiMediaType
                 {
                     Schema = Body([Dataset, Folder, .. CaptionsOperation.OptionSchemas(context)
@@ -39,25 +39,20 @@ internal static class CaptionJobsOperation
         }
         if (operation.Answer("200") is { Content: { } content })
         {
-            content[CaptionJobResults.JsonLinesType] = new OpenApiMediaType { Schema = Text("On each line one of `results`, as in JSON.") };
+            content[CaptionJobResults.JsonLinesType] = new OpenApiMediaType { Schema = RouteTexts.Text("On each line one of `results`, as in JSON.") };
             content[CaptionJobResults.CsvType] =
-                new OpenApiMediaType { Schema = Text("number, name, width, height, language, rank, caption, logProbability, confidence, reason, problem, detail.") };
+                new OpenApiMediaType { Schema = RouteTexts.Text("number, name, width, height, language, rank, caption, logProbability, confidence, reason, problem, detail.") };
         }
     }
 
-    public static void DescribeEvents(OpenApiOperation operation) =>
-        operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter
-    {
-        Name = "Last-Event-ID", In = ParameterLocation.Header, Description = "Number of the last event that the listener has.",
-        Schema = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" },
-    }];
+    public static void DescribeEvents(OpenApiOperation operation) => operation.LastEventId("Number of the last event that the listener has.");
 
     private static (string Name, OpenApiSchema Schema) Dataset =>
-        (CaptionJobSources.Dataset, Text("Id of a data set, one of `GET /datasets`."));
+        (CaptionJobSources.Dataset, RouteTexts.Text("Id of a data set, one of `GET /datasets`."));
 
     private static (string Name, OpenApiSchema Schema) Folder =>
         (CaptionJobSources.Folder,
-            Text("A folder of the server: a name of `CaptionJobs:Folders`, or a path below one, such as `photos/2026`."));
+            RouteTexts.Text("A folder of the server: a name of `CaptionJobs:Folders`, or a path below one, such as `photos/2026`."));
 
     // One of three, which a schema can hardly say: none is required by itself. Null is as good as absent, since not every client can leave
     // a member out.
@@ -67,7 +62,4 @@ internal static class CaptionJobsOperation
             schema.Type |= schema.Default is not null ? 0 : JsonSchemaType.Null;
         return new OpenApiSchema { Type = JsonSchemaType.Object, Properties = members.ToDictionary(member => member.Name, member => (IOpenApiSchema)member.Schema), AdditionalPropertiesAllowed = false };
     }
-
-    private static OpenApiSchema Text(string description, string? format = null) =>
-        new() { Type = JsonSchemaType.String, Format = format, Description = description };
 }

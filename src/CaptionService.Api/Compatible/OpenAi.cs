@@ -19,7 +19,7 @@ public static class OpenAi
         v1.MapPost("/chat/completions", Post).WithName("OpenAiChat").WithSummary("Captions as a chat's answer")
             .WithDescription("Photos are `image_url` parts with data: URLs. Several photos give a line each, `n` gives captions of lower rank as further choices. "
                 + "Prompt, system, tools and sampling are ignored; `response_format` is refused unless it is `text`.")
-            .JsonBody<ChatRequest>().Produces<ChatCompletion>(200, "application/json", "text/event-stream").Refuses(OpenAiError.Of);
+            .JsonBody<ChatRequest>().Produces<ChatCompletion>(200, "application/json", ServerSentEvents.MediaType).Refuses(OpenAiError.Of);
     }
 
     private static async Task<IResult> Post(HttpContext http, CompatibleCall call, TimeProvider time, CancellationToken aborted)
@@ -32,7 +32,7 @@ public static class OpenAi
         int choices = captions.Results.Min(photo => photo.Captions!.Count);
         var answer = new ChatCompletion($"chatcmpl-{Guid.NewGuid():N}", "chat.completion", time.GetUtcNow().ToUnixTimeSeconds(), captions.Models[0].Name,
             [.. Enumerable.Range(0, choices).Select(i => new ChatChoice(i, new ChatMessage("assistant", Lines(captions, i)), null, "stop"))], ChatUsage.Of(captions));
-        return request.Stream == true ? TypedResults.Text(Stream(answer, OpenAiContent.IsTrue(request.StreamOptions, "include_usage")), "text/event-stream") : TypedResults.Ok(answer);
+        return request.Stream == true ? TypedResults.Text(Stream(answer, OpenAiContent.IsTrue(request.StreamOptions, "include_usage")), ServerSentEvents.MediaType) : TypedResults.Ok(answer);
     }
 
     /// <summary>The captions of one rank, a line for each photo.</summary>

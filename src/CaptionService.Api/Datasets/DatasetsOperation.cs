@@ -16,14 +16,14 @@ internal static class DatasetsOperation
             {
                 ["multipart/form-data"] = new OpenApiMediaType
                 {
-                    Schema = Object(["archive"], ("archive", Text("Zip, tar or tar.gz with photos, and captions if those are not a file of their own; or features as .npy.", "binary")),
-                        ("captions", Text("The captions, where they are not in the archive.", "binary")), ("name", Text("Name of the data set. Default: the file's.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
+                    Schema = Object(["archive"], ("archive", RouteTexts.Text("Zip, tar or tar.gz with photos, and captions if those are not a file of their own; or features as .npy.", "binary")),
+                        ("captions", RouteTexts.Text("The captions, where they are not in the archive.", "binary")), ("name", RouteTexts.Text("Name of the data set. Default: the file's.")), ("language", RouteTexts.Text("Language of the captions (BCP 47). Default: en."))),
                 },
                 [OpenApi.JsonBesideForm] = new OpenApiMediaType
                 {
-                    Schema = Object([], ("folder", Text("A folder of the server: below one of `Datasets:ImportFolders`.")),
+                    Schema = Object([], ("folder", RouteTexts.Text("A folder of the server: below one of `Datasets:ImportFolders`.")),
                         ("feedback", new OpenApiSchema { Type = JsonSchemaType.Boolean, Description = "Instead of a folder: whether to make it of the corrections in its language whose photos are kept. Default: false." }),
-                        ("name", Text("Name of the data set. Default: the folder's, or feedback.")), ("language", Text("Language of the captions (BCP 47). Default: en."))),
+                        ("name", RouteTexts.Text("Name of the data set. Default: the folder's, or feedback.")), ("language", RouteTexts.Text("Language of the captions (BCP 47). Default: en."))),
                     Example = JsonNode.Parse("""{ "folder": "/imports/birds", "name": "birds", "language": "en" }"""),
                 },
             },
@@ -32,18 +32,16 @@ internal static class DatasetsOperation
         operation.Location("201", "Where the data set is.");
     }
 
-    public static void DescribeId(OpenApiOperation operation) => Parameter(operation, "id").Description = "Id of the data set.";
+    public static void DescribeId(OpenApiOperation operation) => operation.Parameter("id").Description = "Id of the data set.";
 
-    public static void DescribeName(OpenApiOperation operation) => Parameter(operation, "name").Description = "Name of the photo, as `GET /datasets/{id}/items` has it.";
+    public static void DescribeName(OpenApiOperation operation) => operation.Parameter("name").Description = "Name of the photo, as `GET /datasets/{id}/items` has it.";
 
     public static void DescribeSplit(OpenApiOperation operation)
     {
-        OpenApiParameter split = Parameter(operation, "split");
+        OpenApiParameter split = operation.Parameter("split");
         split.Description = "Only photos of this split; none: those in no split. Default: all.";
         split.Schema = new OpenApiSchema { Type = JsonSchemaType.String, Enum = ["train", "dev", "test", "none"] };
     }
-
-    private static OpenApiParameter Parameter(OpenApiOperation operation, string name) => operation.Parameters!.OfType<OpenApiParameter>().Single(parameter => parameter.Name == name);
 
     private static OpenApiSchema Object(string[] required, params (string Name, OpenApiSchema Schema)[] properties)
     {
@@ -59,6 +57,4 @@ internal static class DatasetsOperation
             AdditionalPropertiesAllowed = false,
         };
     }
-
-    private static OpenApiSchema Text(string description, string? format = null) => new() { Type = JsonSchemaType.String, Format = format, Description = description };
 }

@@ -14,10 +14,10 @@ internal static class FeedbackOperation
             Description = "A form with the photo as a file, or JSON with it in base64; or with its digest alone.",
             Content = new Dictionary<string, IOpenApiMediaType>
             {
-                ["multipart/form-data"] = new OpenApiMediaType { Schema = Members(("photo", Text("The photo, where it may be kept to train on.", "binary"))) },
+                ["multipart/form-data"] = new OpenApiMediaType { Schema = Members(("photo", RouteTexts.Text("The photo, where it may be kept to train on.", "binary"))) },
                 [OpenApi.JsonBesideForm] = new OpenApiMediaType
                 {
-                    Schema = Members(("photo", Text("The photo in base64 or as a data: URL, where it may be kept to train on.", "byte"))),
+                    Schema = Members(("photo", RouteTexts.Text("The photo in base64 or as a data: URL, where it may be kept to train on.", "byte"))),
                     Example = JsonNode.Parse("""{ "digest": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "given": "A bird on a branch.", "caption": "A red parrot sits on a branch.", "language": "en" }"""),
                 },
             },
@@ -26,18 +26,16 @@ internal static class FeedbackOperation
         operation.Location("201", "Where the correction is.");
     }
 
-    public static void DescribeId(OpenApiOperation operation) => Parameter(operation, "id").Description = "Id of the correction.";
+    public static void DescribeId(OpenApiOperation operation) => operation.Parameter("id").Description = "Id of the correction.";
 
-    public static void DescribeLanguage(OpenApiOperation operation) => Parameter(operation, "language").Description = "Only corrections in this language (BCP 47). Default: all.";
-
-    private static OpenApiParameter Parameter(OpenApiOperation operation, string name) => operation.Parameters!.OfType<OpenApiParameter>().Single(parameter => parameter.Name == name);
+    public static void DescribeLanguage(OpenApiOperation operation) => operation.Parameter("language").Description = "Only corrections in this language (BCP 47). Default: all.";
 
     private static OpenApiSchema Members((string Name, OpenApiSchema Schema) photo)
     {
         (string Name, OpenApiSchema Schema)[] members =
         [
-            photo, ("digest", Text("SHA-256 of the photo's file in hexadecimal digits, instead of the photo.")), ("caption", Text("The right caption: one line of at most 500 characters.")),
-            ("given", Text("The caption that was given.")), ("language", Text("Language of the right one (BCP 47). Default: en.")), ("who", Text("Who says so: at most 100 characters.")),
+            photo, ("digest", RouteTexts.Text("SHA-256 of the photo's file in hexadecimal digits, instead of the photo.")), ("caption", RouteTexts.Text("The right caption: one line of at most 500 characters.")),
+            ("given", RouteTexts.Text("The caption that was given.")), ("language", RouteTexts.Text("Language of the right one (BCP 47). Default: en.")), ("who", RouteTexts.Text("Who says so: at most 100 characters.")),
         ];
         foreach ((_, OpenApiSchema schema) in members.Where(member => member.Name != "caption"))
             schema.Type |= JsonSchemaType.Null;     // generated clients leave it out then
@@ -49,6 +47,4 @@ internal static class FeedbackOperation
             AdditionalPropertiesAllowed = false,
         };
     }
-
-    private static OpenApiSchema Text(string description, string? format = null) => new() { Type = JsonSchemaType.String, Format = format, Description = description };
 }

@@ -15,21 +15,18 @@ internal static class TrainingJobViews
 
     /// <summary>A page of events, or the stream of them.</summary>
     public static async Task<Results<Ok<TrainingEventsResponse>, EmptyHttpResult, NoContent>> Events(HttpContext http, string id, CaptionDb db, IDbContextFactory<CaptionDb> databases,
-        TrainingSignals signals, TimeProvider time, IHostApplicationLifetime lifetime, long after = 0, string? limit = null, CancellationToken aborted = default)
+        TrainingSignals signals, TimeProvider time, long after = 0, string? limit = null, CancellationToken aborted = default)
     {
         TrainingJob job = await TrainingJobsApi.Find(db, id, aborted);
-        if (http.Request.GetTypedHeaders().Accept.Any(type => type.MediaType == "text/event-stream"))
+        if (http.Request.GetTypedHeaders().Accept.Any(type => type.MediaType == ServerSentEvents.MediaType))
         {
-            if (http.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } text)
+            if (ServerSentEvents.LastOf(http.Request) is { } last)
             {
-                after = long.TryParse(text, out long number) && number >= 0 ? number : throw TrainingJobRequest.Invalid("Last-Event-ID must be the number of an event.");
+                after = last;
                 if (job.Ended && after >= job.LastEvent)
-                {
                     return TypedResults.NoContent();        // tells a browser to stop asking
-                }
             }
-            using var until = CancellationTokenSource.CreateLinkedTokenSource(aborted, lifetime.ApplicationStopping);
-            await new EventStream(http.Response, databases, signals, time).Write(id, after, until.Token);
+            await ServerSentEvents.Write(http, time, (stream, until) => new EventStream(databases, signals).Write(id, after, stream, until));
             return TypedResults.Empty;
         }
         int take = EventsPage.Limit(limit);

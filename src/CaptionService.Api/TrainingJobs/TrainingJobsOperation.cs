@@ -15,7 +15,7 @@ internal static class TrainingJobsOperation
 
     public static void DescribeCreation(OpenApiOperation operation)
     {
-        AddHeader(operation, "Idempotency-Key",
+        operation.Header("Idempotency-Key",
             "1 to 255 characters that the caller chooses for one job: the same key with the same body finds the same job, with another body it is refused (422); 409 while the first request is under way.",
             new OpenApiSchema { Type = JsonSchemaType.String, MinLength = 1, MaxLength = 255 });
         operation.RequestBody = new OpenApiRequestBody
@@ -28,16 +28,13 @@ internal static class TrainingJobsOperation
 
     public static void DescribeEvents(OpenApiOperation operation)
     {
-        AddHeader(operation, "Last-Event-ID", "In a stream: number of the last event that the listener has.", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int64", Minimum = "0" });
+        operation.LastEventId("In a stream: number of the last event that the listener has.");
         if (operation.Answer("200") is { Content: { } content })
-            content["text/event-stream"] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Description = "`id:` number, `event:` type, `data:` the event as in JSON; `event: job` with the job, without an id." } };
+            content[ServerSentEvents.MediaType] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Description = "`id:` number, `event:` type, `data:` the event as in JSON; `event: job` with the job, without an id." } };
     }
 
-    private static void AddHeader(OpenApiOperation operation, string name, string description, OpenApiSchema schema) =>
-        operation.Parameters = [.. operation.Parameters ?? [], new OpenApiParameter { Name = name, In = ParameterLocation.Header, Description = description, Schema = schema }];
-
     private static OpenApiSchema Request() => Object("TrainingJobRequest", null,
-        ("dataset", Text("Id of the data set, one of `GET /datasets`. Either this or `datasets` must be given.")),
+        ("dataset", RouteTexts.Text("Id of the data set, one of `GET /datasets`. Either this or `datasets` must be given.")),
         ("datasets", new OpenApiSchema
         {
             Type = JsonSchemaType.Array,
@@ -45,7 +42,7 @@ internal static class TrainingJobsOperation
             MaxItems = JobDataset.Most,
             Description = "Several data sets of one language to train on together, in place of `dataset`; each once, and at least one of them `human`.",
             Items = Object("TrainingDataset", "id",
-                ("id", Text("Id of the data set, one of `GET /datasets`.")),
+                ("id", RouteTexts.Text("Id of the data set, one of `GET /datasets`.")),
                 ("weight", new OpenApiSchema
                 {
                     Type = JsonSchemaType.Number, Format = "double", Default = 1.0, Minimum = FormattableString.Invariant($"{DataSource.LeastWeight}"), Maximum = FormattableString.Invariant($"{DataSource.MostWeight}"),
@@ -64,7 +61,7 @@ internal static class TrainingJobsOperation
             Default = TrainingPreset.Quick.Name,
             Description = string.Join(' ', TrainingPreset.All.Select(p => $"`{p.Name}`: {p.Description}")) + " See `GET /training-presets`.",
         }),
-        ("baseModel", Text("Model to start from, name or name@version: its words and network are kept. Default: with `quick` the one in service for the data set's language, else none.")),
+        ("baseModel", RouteTexts.Text("Model to start from, name or name@version: its words and network are kept. Default: with `quick` the one in service for the data set's language, else none.")),
         ("name", new OpenApiSchema { Type = JsonSchemaType.String, Pattern = "^[a-z0-9][a-z0-9._-]{0,63}$", Description = "Name of the model to be made; one that exists gets a next version. Default: the base model's, else from the data set's." }),
         ("seed", new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32", Minimum = "0", Description = "Seed of all that is random." }),
         ("budget", Object("TrainingBudget", null,
@@ -98,8 +95,6 @@ internal static class TrainingJobsOperation
         }
         return schema;
     }
-
-    private static OpenApiSchema Text(string description) => new() { Type = JsonSchemaType.String, Description = description };
 
     // The title names the class in generated clients. Null is as good as absent, since not every client can leave a member out.
     private static OpenApiSchema Object(string title, string? required, params (string Name, OpenApiSchema Schema)[] members)
