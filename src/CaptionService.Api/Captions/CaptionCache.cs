@@ -23,17 +23,20 @@ public sealed class CaptionCache(IOptions<CaptioningOptions> options, CaptionMet
     /// <summary>Whether anything is kept.</summary>
     public bool Enabled => _answers is not null;
 
+    /// <summary>What a photo is known by.</summary>
+    public static string KeyOf(Photo photo) => Convert.ToHexString(SHA256.HashData(photo.Pixels.Span));
+
     /// <summary>Takes what is known of a photo.</summary>
+    /// <param name="photo"><see cref="KeyOf"/>.</param>
+    /// <param name="search">How it was captioned.</param>
+    /// <param name="models">By which models.</param>
     /// <returns>null unless it was captioned before by all of these models, with the same options.</returns>
-    public CaptionAnswer? Find(Photo photo, CaptionOptions search, IReadOnlyList<LoadedModel> models)
+    public CaptionAnswer? Find(string photo, CaptionOptions search, IReadOnlyList<LoadedModel> models)
     {
-        if (_answers is null)
-            return null;
-        string pixels = Digest(photo);
         var found = new IReadOnlyList<Caption>[models.Count];
         for (int i = 0; i < models.Count; i++)
         {
-            if (!_answers.TryGetValue(new Key(pixels, search, models[i].Card.Digest), out IReadOnlyList<Caption>? captions))
+            if (_answers?.TryGetValue(new Key(photo, search, models[i].Card.Digest), out IReadOnlyList<Caption>? captions) != true)
                 return null;
             found[i] = captions!;
         }
@@ -42,19 +45,19 @@ public sealed class CaptionCache(IOptions<CaptioningOptions> options, CaptionMet
     }
 
     /// <summary>Keeps the captions of a photo.</summary>
-    public void Add(Photo photo, CaptionOptions search, IReadOnlyList<LoadedModel> models, CaptionAnswer answer)
+    /// <inheritdoc cref="Find"/>
+    /// <param name="photo"/>
+    /// <param name="search"/>
+    /// <param name="models"/>
+    /// <param name="answer">The captions.</param>
+    public void Add(string photo, CaptionOptions search, IReadOnlyList<LoadedModel> models, CaptionAnswer answer)
     {
-        if (_answers is null)
-            return;
-        string pixels = Digest(photo);
         for (int i = 0; i < models.Count; i++)
         {
             var entry = new MemoryCacheEntryOptions { Size = Bytes(answer.Captions[i]) };
-            _answers.Set(new Key(pixels, search, models[i].Card.Digest), answer.Captions[i], entry);
+            _answers?.Set(new Key(photo, search, models[i].Card.Digest), answer.Captions[i], entry);
         }
     }
-
-    private static string Digest(Photo photo) => Convert.ToHexString(SHA256.HashData(photo.Pixels.Span));
 
     // Nearly: with the objects' heads and the entry's own.
     private static long Bytes(IReadOnlyList<Caption> captions) => 800 + captions.Sum(caption =>
@@ -63,5 +66,5 @@ public sealed class CaptionCache(IOptions<CaptioningOptions> options, CaptionMet
     /// <inheritdoc/>
     public void Dispose() => _answers?.Dispose();
 
-    private sealed record Key(string Pixels, CaptionOptions Search, string Model);
+    private sealed record Key(string Photo, CaptionOptions Search, string Model);
 }

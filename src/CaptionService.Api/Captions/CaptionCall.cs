@@ -56,15 +56,19 @@ internal sealed class CaptionCall(CaptionQueue queue, CaptionCache cache, RateLi
     /// <summary>Captions the photos that are not remembered.</summary>
     private async Task<IReadOnlyList<CaptionAnswer>> Caption(HttpContext http, Photo[] photos, CaptionOptions search, LoadedModel[] with, CancellationToken aborted)
     {
-        CaptionAnswer?[] known = Array.ConvertAll(photos, photo => cache.Find(photo, search, with));
+        if (photos.Length == 0)
+            return [];
+        if (!cache.Enabled)
+            return await queue.Caption(photos, search, with, aborted, http.Caller());
+        string[] keys = Array.ConvertAll(photos, CaptionCache.KeyOf);
+        CaptionAnswer?[] known = Array.ConvertAll(keys, key => cache.Find(key, search, with));
         Photo[] unknown = [.. photos.Where((_, i) => known[i] is null)];
         var answered = new Queue<CaptionAnswer>(unknown.Length == 0 ? [] : await queue.Caption(unknown, search, with, aborted, http.Caller()));
-        if (cache.Enabled && photos.Length > 0)
-            http.Response.Headers[CaptionCache.Header] = unknown.Length == 0 ? CaptionCache.Hit : unknown.Length == photos.Length ? CaptionCache.Miss : CaptionCache.Part;
+        http.Response.Headers[CaptionCache.Header] = unknown.Length == 0 ? CaptionCache.Hit : unknown.Length == photos.Length ? CaptionCache.Miss : CaptionCache.Part;
         for (int i = 0; i < photos.Length; i++)
         {
             if (known[i] is null)
-                cache.Add(photos[i], search, with, known[i] = answered.Dequeue());
+                cache.Add(keys[i], search, with, known[i] = answered.Dequeue());
         }
         return known!;
     }
