@@ -147,7 +147,7 @@ public sealed class CaptionModel : IDisposable
         using var state = _decoder.Start(features);
         var attention = options.Attention && Card.Decoder.Attends ? new AttentionSteps(state) : null;
         DecodeStep step = attention is null ? state.Step : attention.Step;
-        var found = SearchFor(options).Run((int)features.shape[0], _words.Step(between is null ? step : Stepped, options), _device, _expected?.Expect(means));
+        var found = SearchFor(options).Run((int)features.shape[0], _words.Step(between is null ? step : Stepped, options, _device), _device, _expected?.Expect(means));
         double[][]? photos = _calibration is null ? null : Familiarity.LogMeans(means);
         return [.. found.Select((hypotheses, photo) =>
         {

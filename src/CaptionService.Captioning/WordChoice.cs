@@ -1,5 +1,6 @@
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Search;
+using static TorchSharp.torch;
 
 namespace CaptionService.Captioning;
 
@@ -31,6 +32,6 @@ internal sealed class WordChoice(string language, Tokenizer tokenizer, Vocabular
 
     public CharacterLimit? Limit(CaptionOptions options) => options.MaxCharacters is { } most ? new CharacterLimit(most, _lengths.Value) : null;
 
-    public DecodeStep Step(DecodeStep step, CaptionOptions options) =>
-        options.GenderNeutral && _gendered is not null ? (_neutral ??= new PooledWords(_gendered.Classes, vocabulary)).Over(step) : step;
+    public DecodeStep Step(DecodeStep step, CaptionOptions options, Device device) =>
+        options.GenderNeutral && _gendered is not null ? (_neutral ??= new PooledWords(_gendered.Classes, vocabulary)).Over(step, device) : step;
 }

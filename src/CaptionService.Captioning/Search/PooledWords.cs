@@ -39,21 +39,27 @@ public sealed class PooledWords
 
     /// <summary>A decoder's steps with that done to their probabilities. The words that are given up keep theirs: the search must forbid
     /// them.</summary>
-    public DecodeStep Over(DecodeStep step) => (words, photos, parents) =>
+    /// <param name="step">The decoder's.</param>
+    /// <param name="device">Where it steps. The ids are there once for the search, in the caller's scope.</param>
+    public DecodeStep Over(DecodeStep step, Device device)
     {
-        Tensor logP = step(words, photos, parents);                                         // (n, b, V)
-        using var scope = NewDisposeScope();
-        using Scalar one = 1f;
-        foreach (var (givenUp, instead, after) in _classes)
+        var classes = Array.ConvertAll(_classes, its => (GivenUp: tensor(its.GivenUp, device: device), Instead: tensor(its.Instead, device: device),
+            After: its.After is null ? null : tensor(its.After, device: device)));
+        return (words, photos, parents) =>
         {
-            Tensor rows = tensor(instead, device: logP.device);
-            Tensor theirs = logP.index_select(2, rows), own = theirs.logsumexp(2, keepdim: true);
-            Tensor both = own.logaddexp(logP.index_select(2, tensor(givenUp, device: logP.device)).logsumexp(2, keepdim: true));
-            Tensor gain = both.sub(own);                                                    // (n, b, 1)
-            if (after is not null)
-                gain = gain.mul(tensor(after, device: logP.device).index_select(0, words.reshape(-1)).view(gain.shape));
-            logP.index_copy_(2, rows, theirs.add(gain, one));
-        }
-        return logP;
-    };
+            Tensor logP = step(words, photos, parents);                                     // (n, b, V)
+            using var scope = NewDisposeScope();
+            using Scalar one = 1f;
+            foreach (var (givenUp, instead, after) in classes)
+            {
+                Tensor theirs = logP.index_select(2, instead), own = theirs.logsumexp(2, keepdim: true);
+                Tensor both = own.logaddexp(logP.index_select(2, givenUp).logsumexp(2, keepdim: true));
+                Tensor gain = both.sub(own);                                                // (n, b, 1)
+                if (after is not null)
+                    gain = gain.mul(after.index_select(0, words.reshape(-1)).view(gain.shape));
+                logP.index_copy_(2, instead, theirs.add(gain, one));
+            }
+            return logP;
+        };
+    }
 }

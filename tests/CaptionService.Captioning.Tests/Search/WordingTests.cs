@@ -77,7 +77,8 @@ public sealed class WordingTests
     {
         var vocabulary = Vocabulary.Parse(["<pad>", "<start>", "<end>", "<unk>", "ein", "kleiner", "junge", "kind", "mann", "mensch", "menschen"]);
         float[] probabilities = [0.01f, 0.01f, 0.08f, 0.1f, 0.1f, 0.1f, 0.2f, 0.1f, 0.2f, 0.06f, 0.04f];
-        var pooled = new PooledWords(GenderedWords.For("de")!.Classes, vocabulary).Over((_, _, _) => tensor(Array.ConvertAll<float, float>([.. probabilities, .. probabilities], MathF.Log), [1, 2, probabilities.Length]));
+        using var scope = NewDisposeScope();
+        var pooled = new PooledWords(GenderedWords.For("de")!.Classes, vocabulary).Over((_, _, _) => tensor(Array.ConvertAll<float, float>([.. probabilities, .. probabilities], MathF.Log), [1, 2, probabilities.Length]), CPU);
         using var before = tensor(new long[] { 4, 5 }, [1, 2]);     // after "ein" and after "kleiner"
 
         using var steps = pooled(before, null, null);
