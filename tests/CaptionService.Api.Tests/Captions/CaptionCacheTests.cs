@@ -3,7 +3,7 @@ using CaptionService.Api.Captions;
 
 namespace CaptionService.Api.Tests.Captions;
 
-/// <summary>The same photo again, with a cache of 1 MB.</summary>
+/// <summary>A photo that comes again, with a cache of 1 MB.</summary>
 public sealed class CaptionCacheTests(ShippedSmall shipped, Service service)
 {
     [Fact]
