@@ -3,6 +3,11 @@
 //     dotnet run samples/captions.cs -- http://localhost:8080 parrot.jpg holiday.zip
 using CaptionService.Client;
 
+if (args.Length < 2)
+{
+    Console.Error.WriteLine("dotnet run samples/captions.cs -- http://localhost:8080 photo.jpg …");
+    return 2;
+}
 using var client = new CaptionClient(new Uri(args[0]), Environment.GetEnvironmentVariable("CAPTION_KEY"));
 var options = new CaptionRequestOptions { Count = 1 };
 try

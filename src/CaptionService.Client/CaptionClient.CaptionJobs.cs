@@ -12,7 +12,7 @@ public sealed partial class CaptionClient
         ArgumentNullException.ThrowIfNull(source);
         string path = "/caption-jobs" + Query((options ?? new()).Parameters());
         if (source.ArchiveContent is not { } archive)
-            return await PostJson<CaptionJobResponse>(path, new { dataset = source.DatasetId, folder = source.FolderPath }, cancellation)
+            return await PostJson<CaptionJobSource, CaptionJobResponse>(path, new(source.DatasetId, source.FolderPath), cancellation)
                 .ConfigureAwait(false);
         using var form = new MultipartFormDataContent { { File(archive), "archive", "archive" } };
         return await Send<CaptionJobResponse>(HttpMethod.Post, path, form, cancellation).ConfigureAwait(false);
@@ -44,7 +44,7 @@ public sealed partial class CaptionClient
     {
         await foreach (string line in Lines($"/caption-jobs/{Segment(id)}/results" + Query(("format", "jsonl"), ("offset", offset)),
             "application/x-ndjson", cancellation).ConfigureAwait(false))
-            yield return JsonSerializer.Deserialize<CaptionJobResult>(line, s_json)!;
+            yield return JsonSerializer.Deserialize(line, ClientJson.Of<CaptionJobResult>())!;
     }
 
     /// <summary>All results so far as CSV; the caller disposes the stream.</summary>
@@ -61,7 +61,7 @@ public sealed partial class CaptionClient
 
     /// <summary>Captions a job's photos with another model, in a job of its own.</summary>
     public Task<CaptionJobResponse> CompareCaptionJobAsync(string id, string model, CancellationToken cancellation = default) =>
-        PostJson<CaptionJobResponse>($"/caption-jobs/{Segment(id)}/compare", new CaptionComparisonRequest { Model = model }, cancellation);
+        PostJson<CaptionComparisonRequest, CaptionJobResponse>($"/caption-jobs/{Segment(id)}/compare", new() { Model = model }, cancellation);
 
     /// <summary>A page of what such a job has changed, the worst first.</summary>
     public Task<CaptionChangesResponse> GetCaptionJobChangesAsync(string id, int? offset = null, int? limit = null,

@@ -21,7 +21,12 @@ public sealed partial class CaptionClient
     /// <summary>Imports a folder of the server that its operator allows.</summary>
     public Task<DatasetResponse> ImportDatasetAsync(string folder, string? name = null, string? language = null,
         CancellationToken cancellation = default) =>
-        PostJson<DatasetResponse>("/datasets", new { folder, name, language }, cancellation);
+        PostJson<DatasetSource, DatasetResponse>("/datasets", new(folder, name, language), cancellation);
+
+    /// <summary>Makes a data set of the corrections whose photos are kept.</summary>
+    public Task<DatasetResponse> CreateDatasetFromFeedbackAsync(string? name = null, string? language = null,
+        CancellationToken cancellation = default) =>
+        PostJson<DatasetSource, DatasetResponse>("/datasets", new(null, name, language, Feedback: true), cancellation);
 
     /// <summary>A page of the data sets, the newest first.</summary>
     public Task<DatasetsResponse> GetDatasetsAsync(int? offset = null, int? limit = null, CancellationToken cancellation = default) =>

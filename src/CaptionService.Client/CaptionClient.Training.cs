@@ -12,7 +12,7 @@ public sealed partial class CaptionClient
     /// <param name="cancellation">Gives up.</param>
     public Task<TrainingJobResponse> StartTrainingAsync(TrainingJobRequest request, string? idempotencyKey = null,
         CancellationToken cancellation = default) =>
-        PostJson<TrainingJobResponse>("/training-jobs", request, cancellation, ("Idempotency-Key", idempotencyKey));
+        PostJson<TrainingJobRequest, TrainingJobResponse>("/training-jobs", request, cancellation, ("Idempotency-Key", idempotencyKey));
 
     /// <summary>A page of jobs, the newest first.</summary>
     /// <param name="state">Only jobs in these states, separated by commas.</param>

@@ -3,16 +3,12 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace CaptionService.Client;
 
 /// <summary>A client of the caption service. Safe for several threads; keep one for as long as the service is used.</summary>
 public sealed partial class CaptionClient : IDisposable
 {
-    private static readonly JsonSerializerOptions s_json =
-        new(JsonSerializerDefaults.Web) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
-
     private readonly HttpClient _http;
 
     /// <summary>A client with connections of its own.</summary>
@@ -39,15 +35,16 @@ public sealed partial class CaptionClient : IDisposable
 
     private Task<T> Post<T>(string path, CancellationToken cancellation) => Send<T>(HttpMethod.Post, path, null, cancellation);
 
-    private Task<T> PostJson<T>(string path, object body, CancellationToken cancellation, params (string Name, string? Value)[] headers) =>
-        Send<T>(HttpMethod.Post, path, JsonContent.Create(body, body.GetType(), options: s_json), cancellation, headers);
+    private Task<T> PostJson<TBody, T>(string path, TBody body, CancellationToken cancellation,
+        params (string Name, string? Value)[] headers) =>
+        Send<T>(HttpMethod.Post, path, JsonContent.Create(body, ClientJson.Of<TBody>()), cancellation, headers);
 
     private async Task<T> Send<T>(HttpMethod method, string path, HttpContent? content, CancellationToken cancellation,
         params (string Name, string? Value)[] headers)
     {
         using HttpResponseMessage response = await Answer(method, path, content, "application/json", cancellation, headers)
             .ConfigureAwait(false);
-        return await response.Content.ReadFromJsonAsync<T>(s_json, cancellation).ConfigureAwait(false)
+        return await response.Content.ReadFromJsonAsync(ClientJson.Of<T>(), cancellation).ConfigureAwait(false)
             ?? throw new JsonException("The answer is null.");
     }
 
@@ -79,7 +76,7 @@ public sealed partial class CaptionClient : IDisposable
             if (line.StartsWith("event: ", StringComparison.Ordinal))
                 current = line["event: ".Length..];
             else if (current == name && line.StartsWith("data: ", StringComparison.Ordinal))
-                yield return JsonSerializer.Deserialize<T>(line["data: ".Length..], s_json)!;
+                yield return JsonSerializer.Deserialize(line["data: ".Length..], ClientJson.Of<T>())!;
         }
     }
 
@@ -95,7 +92,7 @@ public sealed partial class CaptionClient : IDisposable
         if (response.IsSuccessStatusCode)
             return response;
         using (response)
-            throw await CaptionServiceException.Of(response, s_json, cancellation).ConfigureAwait(false);
+            throw await CaptionServiceException.Of(response, cancellation).ConfigureAwait(false);
     }
 
     private static string Segment(string text) => Uri.EscapeDataString(text);

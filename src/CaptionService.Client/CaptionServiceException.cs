@@ -23,14 +23,13 @@ public sealed class CaptionServiceException : Exception
     /// <summary>When to try again; null: the same request would fail again.</summary>
     public TimeSpan? RetryAfter { get; }
 
-    internal static async Task<CaptionServiceException> Of(HttpResponseMessage response, JsonSerializerOptions json,
-        CancellationToken cancellation)
+    internal static async Task<CaptionServiceException> Of(HttpResponseMessage response, CancellationToken cancellation)
     {
         ProblemDetails? problem = null;
         try
         {
             problem = response.Content.Headers.ContentType?.MediaType == "application/problem+json"
-                ? await response.Content.ReadFromJsonAsync<ProblemDetails>(json, cancellation).ConfigureAwait(false) : null;
+                ? await response.Content.ReadFromJsonAsync(ClientJson.Of<ProblemDetails>(), cancellation).ConfigureAwait(false) : null;
         }
         catch (JsonException)
         {

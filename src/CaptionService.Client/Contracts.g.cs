@@ -975,6 +975,141 @@ namespace CaptionService.Client
     }
 
     /// <summary>
+    /// Answer of `GET /feedback`.
+    /// </summary>
+    [System.CodeDom.Compiler.GeneratedCode("NJsonSchema", "14.8.0.0 (NJsonSchema v11.6.2.0 (Newtonsoft.Json v13.0.0.0))")]
+    public partial class FeedbackListResponse
+    {
+
+        /// <summary>
+        /// Whether more is kept.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("enabled")]
+        public bool Enabled { get; set; } = default!;
+
+        /// <summary>
+        /// Corrections in all, of the language where one is asked for.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("total")]
+        public int Total { get; set; } = default!;
+
+        /// <summary>
+        /// How many are before this page.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("offset")]
+        public int Offset { get; set; } = default!;
+
+        /// <summary>
+        /// The page, the newest first.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("feedback")]
+        public System.Collections.Generic.IReadOnlyList<FeedbackResponse> Feedback { get; set; } = new System.Collections.Generic.List<FeedbackResponse>();
+
+    }
+
+    /// <summary>
+    /// One correction.
+    /// </summary>
+    [System.CodeDom.Compiler.GeneratedCode("NJsonSchema", "14.8.0.0 (NJsonSchema v11.6.2.0 (Newtonsoft.Json v13.0.0.0))")]
+    public partial class FeedbackResponse
+    {
+
+        /// <summary>
+        /// Its id.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("id")]
+        public string Id { get; set; } = default!;
+
+        /// <summary>
+        /// SHA-256 of the photo's file.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("digest")]
+        public string Digest { get; set; } = default!;
+
+        /// <summary>
+        /// Whether the photo is there, so that it can be trained on.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("photoKept")]
+        public bool PhotoKept { get; set; } = default!;
+
+        /// <summary>
+        /// The caption that was given.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("given")]
+        public string? Given { get; set; } = default!;
+
+        /// <summary>
+        /// The right one.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("caption")]
+        public string Caption { get; set; } = default!;
+
+        /// <summary>
+        /// Its language (BCP 47).
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("language")]
+        public string Language { get; set; } = default!;
+
+        /// <summary>
+        /// Who says so.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("who")]
+        public string? Who { get; set; } = default!;
+
+        /// <summary>
+        /// The key that it came with; null where none was needed.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("keyId")]
+        public string? KeyId { get; set; } = default!;
+
+        /// <summary>
+        /// When it was sent.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("createdAt")]
+        public System.DateTimeOffset CreatedAt { get; set; } = default!;
+
+        /// <summary>
+        /// When it was changed last.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("changedAt")]
+        public System.DateTimeOffset ChangedAt { get; set; } = default!;
+
+    }
+
+    /// <summary>
+    /// The texts of a correction; null: not given.
+    /// </summary>
+    [System.CodeDom.Compiler.GeneratedCode("NJsonSchema", "14.8.0.0 (NJsonSchema v11.6.2.0 (Newtonsoft.Json v13.0.0.0))")]
+    public partial class FeedbackTexts
+    {
+
+        /// <summary>
+        /// The right caption.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("caption")]
+        public string? Caption { get; set; } = default!;
+
+        /// <summary>
+        /// The caption that was given.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("given")]
+        public string? Given { get; set; } = default!;
+
+        /// <summary>
+        /// Language of the right one (BCP 47).
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("language")]
+        public string? Language { get; set; } = default!;
+
+        /// <summary>
+        /// Who says so.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("who")]
+        public string? Who { get; set; } = default!;
+
+    }
+
+    /// <summary>
     /// What a calibration was fitted to.
     /// </summary>
     [System.CodeDom.Compiler.GeneratedCode("NJsonSchema", "14.8.0.0 (NJsonSchema v11.6.2.0 (Newtonsoft.Json v13.0.0.0))")]

@@ -10,7 +10,7 @@ namespace CaptionService.Api.Tests.GeneratedClient;
 internal static class ClientContracts
 {
     /// <summary>What the client covers.</summary>
-    public static readonly string[] Tags = ["Captions", "Data sets", "Training", "Models", "Caption jobs"];
+    public static readonly string[] Tags = ["Captions", "Data sets", "Training", "Models", "Caption jobs", "Feedback"];
 
     /// <summary>Where they stand.</summary>
     public const string File = "src/CaptionService.Client/Contracts.g.cs";
