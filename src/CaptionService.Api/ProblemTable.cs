@@ -22,6 +22,9 @@ public sealed class ProblemException(ProblemKind kind, string detail, TimeSpan? 
 
     /// <summary>When to try again; null for <see cref="ProblemTable.RetryAfter"/>.</summary>
     public TimeSpan? RetryAfter { get; } = retryAfter;
+
+    /// <summary>A member of the problem object beside the usual ones; null for none.</summary>
+    internal (string Name, object Value)? Member { get; init; }
 }
 
 /// <summary>Every known failure and its status. Nothing else in the service chooses a status above 399.</summary>

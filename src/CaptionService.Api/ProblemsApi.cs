@@ -59,14 +59,16 @@ public static partial class ProblemsApi
         Extensions = { ["code"] = kind.Code },
     };
 
-    private static Task Write(HttpContext context, ProblemKind kind, string what, TimeSpan? retryAfter)
+    private static Task Write(HttpContext context, ProblemKind kind, string what, ProblemException? problem)
     {
         ProblemDetails details = Details(kind, what);
         details.Instance = context.Request.Path;
         details.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier;
+        if (problem?.Member is var (name, value))
+            details.Extensions[name] = value;
         if (kind.Status is 429 or 503)
         {
-            double seconds = Math.Ceiling((retryAfter ?? ProblemTable.RetryAfter).TotalSeconds);
+            double seconds = Math.Ceiling((problem?.RetryAfter ?? ProblemTable.RetryAfter).TotalSeconds);
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         }
         else if (kind.Status == 401)
@@ -87,7 +89,7 @@ public static partial class ProblemsApi
             ProblemKind kind = ProblemTable.Of(exception);
             if (kind == ProblemTable.Internal)
                 Log.Unexpected(logger, exception);
-            await Write(httpContext, kind, What(exception), (exception as ProblemException)?.RetryAfter);
+            await Write(httpContext, kind, What(exception), exception as ProblemException);
             return true;
         }
 

@@ -17,6 +17,7 @@ public static class RequestLog
         {
             log.MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
                 .MinimumLevel.Override("Microsoft.EntityFrameworkCore", LogEventLevel.Fatal)       // failures are told where they are handled
+                .MinimumLevel.Override("Microsoft.Extensions.Diagnostics.HealthChecks", LogEventLevel.Fatal)        // who asks is told
                 .ReadFrom.Configuration(builder.Configuration)
                 .Enrich.FromLogContext();
             if (Console.IsOutputRedirected)

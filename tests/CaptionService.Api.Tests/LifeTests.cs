@@ -11,7 +11,12 @@ public sealed class LifeTests(Service service)
     public async Task A_service_with_a_warm_model_is_live_and_ready()
     {
         Assert.Equal("live", (string?)(await Answer.Get(service.Client, "/health/live")).Body["status"]);
-        Assert.Equal("ready", (string?)(await Answer.Get(service.Client, "/health/ready")).Body["status"]);
+        JsonNode ready = (await Answer.Get(service.Client, "/health/ready")).Body;
+        Assert.Equal("ready", (string?)ready["status"]);
+        JsonArray checks = ready["checks"]!.AsArray();
+        Assert.Equal(["database", "disk", "jobs", "models", "queue", "worker"], checks.Select(check => (string)check!["name"]!));
+        Assert.All(checks, check => Assert.True((string)check!["name"]! is "disk" || (string)check["status"]! is "healthy", check.ToJsonString()));
+        Assert.All(checks, check => Assert.True(((string)check!["description"]!).Length > 5 && (double)check["durationMs"]! >= 0));
     }
 
     [Fact]

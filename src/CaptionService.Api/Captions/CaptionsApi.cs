@@ -24,6 +24,7 @@ public static class CaptionsApi
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => new CaptionQueue(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => new SharedEncoders(provider.GetRequiredService<IOptions<CaptioningOptions>>().Value.EncoderPrecision));
+        services.AddHealthChecks().AddCheck<QueueCheck>("queue");
         services.AddSingleton<CaptionMetrics>();
         services.AddSingleton<CaptionCache>();
         services.AddSingleton<CaptionRequestReader>();

@@ -18,6 +18,12 @@ public sealed partial class DataFolder(IOptions<StorageOptions> storage, ILogger
     /// <summary>Made at the folder's first use and kept in it, so that the folder can be moved.</summary>
     public string Id => _id ??= ReadId();
 
+    /// <summary>Whether this server has the work in the folder.</summary>
+    public bool Held
+    {
+        get { lock (_turn) { return _held is not null; } }
+    }
+
     /// <summary>Takes the work in the folder, until this server ends, where no other server has it.</summary>
     /// <returns>Whether this server has it.</returns>
     public bool TryHold()

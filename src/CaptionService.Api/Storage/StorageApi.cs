@@ -20,6 +20,7 @@ public static partial class StorageApi
     {
         services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<DataFolder>();
+        services.AddHealthChecks().AddCheck<DatabaseCheck>("database").AddCheck<DiskCheck>("disk").AddCheck<JobsCheck>("jobs");
         services.AddDbContextFactory<CaptionDb>((provider, db) =>
             Configure(db.AddInterceptors(provider.GetServices<IInterceptor>()), provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<IConfiguration>()));
         return services.AddHostedService<Opening>();

@@ -99,6 +99,21 @@ public sealed class KeysTests(LockedService service) : IClassFixture<LockedServi
     public async Task What_tells_nothing_is_open(string method, string path, int status) => Assert.Equal(status, (await service.Send(method, path, null)).Status);
 
     [Fact]
+    public async Task Only_admins_see_the_checks_behind_the_health()
+    {
+        JsonNode live = (await service.Send("GET", "/health/live", ServiceFactory.FirstKey)).Body;
+        Assert.Equal("worker", (string?)Assert.Single(live["checks"]!.AsArray())!["name"]);
+        Answer loading = (await service.Send("GET", "/health/ready", ServiceFactory.FirstKey)).IsProblem(503, "model_loading");
+        JsonNode models = loading.Body["checks"]!.AsArray().Single(check => (string?)check!["name"] == "models")!;
+        Assert.Equal("unhealthy", (string?)models["status"]);
+        foreach (string? key in (string?[])[null, (await service.Make("caption")).Key, (await service.Make("train")).Key])
+        {
+            Assert.Equal("""{"status":"live"}""", (await service.Send("GET", "/health/live", key)).Body.ToJsonString());
+            Assert.False((await service.Send("GET", "/health/ready", key)).Body.AsObject().ContainsKey("checks"));
+        }
+    }
+
+    [Fact]
     public async Task Each_route_asks_for_the_scope_that_the_document_says()
     {
         (Scope? Scope, string Text)[] routes = [.. service.Factory.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
