@@ -15,9 +15,14 @@ namespace CaptionService.Api.Models;
 /// <param name="Sentence">The verdict as a sentence.</param>
 /// <param name="FirstScores">The first's scores.</param>
 /// <param name="SecondScores">The second's scores.</param>
+/// <param name="Apart">The twenty photos whose captions are farthest apart by their own CIDEr, the farthest first; null in comparisons
+/// that were made before there were any.</param>
 public sealed record Comparison(string First, string Second, int Photos, double Difference, double Low, double High, string Verdict, string Sentence,
-    IReadOnlyDictionary<string, double> FirstScores, IReadOnlyDictionary<string, double> SecondScores)
+    IReadOnlyDictionary<string, double> FirstScores, IReadOnlyDictionary<string, double> SecondScores,
+    IReadOnlyList<ComparedPhoto>? Apart = null)
 {
+    private const int MostApart = 20;
+
     internal static Comparison Of(string first, EvaluationResult one, string second, EvaluationResult other)
     {
         PairedDifference found = PairedBootstrap.Compare([.. one.Items.Select(item => 100 * item.Cider)], [.. other.Items.Select(item => 100 * item.Cider)]);
@@ -27,6 +32,22 @@ public sealed record Comparison(string First, string Second, int Photos, double 
         string sentence = verdict == "unclear"
             ? $"no clear difference: {says} {between}; more photos would narrow it"
             : $"{verdict}: {says} {between}";
-        return new Comparison(first, second, one.Items.Count, found.Difference, found.Low, found.High, verdict, sentence, one.Scores, other.Scores);
+        ComparedPhoto[] apart = [.. one.Items.Zip(other.Items, ComparedPhoto.Of).Where(photo => photo.First != photo.Second)
+            .OrderByDescending(photo => Math.Abs(photo.FirstCider - photo.SecondCider)).Take(MostApart)];
+        return new Comparison(first, second, one.Items.Count, found.Difference, found.Low, found.High, verdict, sentence,
+            one.Scores, other.Scores, apart);
     }
+}
+
+/// <summary>One photo as two models caption it.</summary>
+/// <param name="Photo">Its file name.</param>
+/// <param name="First">The first model's caption.</param>
+/// <param name="Second">The second's.</param>
+/// <param name="FirstCider">CIDEr of the first's, 0..10.</param>
+/// <param name="SecondCider">CIDEr of the second's, 0..10.</param>
+public sealed record ComparedPhoto(string Photo, string First, string Second, double FirstCider, double SecondCider)
+{
+    // Both evaluations are of the same split of a data set that never changes, in its order.
+    internal static ComparedPhoto Of(EvaluatedPhoto one, EvaluatedPhoto other) =>
+        new(one.Photo, one.Caption, other.Caption, one.Cider, other.Cider);
 }

@@ -43,7 +43,8 @@ public static class EvaluationsApi
                 return Accepted(await runner.Add(models.Find(first), models.Find(second), Needed(request.Dataset, "dataset"), Split(request.Split), aborted));
             })
             .Accepts<ComparisonRequest>("application/json").WithName("CompareModels").WithSummary("Says whether the first of two models is better, beyond chance, in the background")
-            .WithDescription("The difference of their CIDEr over the same photos with a 95 % interval (paired bootstrap, 10,000 seeded resamples), and a sentence to act on.")
+            .WithDescription("The difference of their CIDEr over the same photos with a 95 % interval (paired bootstrap, 10,000 seeded resamples), a sentence to act on, "
+                + "and the twenty photos whose captions are farthest apart.")
             .Problems(400, 404, 409, 413, 415, 503);
 
         evaluations.MapGet("/", async Task<Ok<EvaluationsResponse>> (IDbContextFactory<CaptionDb> databases, string? offset, string? limit, CancellationToken aborted) =>

@@ -63,6 +63,11 @@ public abstract class EvaluationsTests(ModelService service)
 
         Assert.Equal(3, (int)comparison["photos"]!);
         Assert.InRange((double)comparison["difference"]!, (double)comparison["low"]!, (double)comparison["high"]!);
+        JsonArray apart = comparison["apart"]!.AsArray();
+        Assert.InRange(apart.Count, 1, 3);      // those whose captions differ
+        Assert.All(apart, photo => Assert.NotEqual((string)photo!["first"]!, (string)photo["second"]!));
+        double[] distances = [.. apart.Select(photo => Math.Abs((double)photo!["firstCider"]! - (double)photo["secondCider"]!))];
+        Assert.Equal(distances.OrderDescending(), distances);
         Assert.Matches(@"^(better|worse|no clear difference): CIDEr [+-]\d+\.\d, 95 % between [+-]\d+\.\d and [+-]\d+\.\d \(shipped@1 against small@\d+, 3 photos\)", (string)comparison["sentence"]!);
     }
 
