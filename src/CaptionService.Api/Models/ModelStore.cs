@@ -10,8 +10,10 @@ using Microsoft.Extensions.Options;
 namespace CaptionService.Api.Models;
 
 /// <summary>The registry's rows in the database and its folders on the disk. The row of a shipped model has no folder: the bundle is where configuration says.</summary>
-public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<StorageOptions> storage, TimeProvider time)
+public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolder held, IOptions<StorageOptions> storage, TimeProvider time)
 {
+    private const string Unsettled = ".unsettled";      // an empty file beside a version's folder that may have no row yet
+
     private readonly ConcurrentDictionary<string, CalibrationResponse?> _calibrations = [];       // by digest: a bundle never changes
     private IReadOnlyList<ShippedModel> _shipped = [];
 
@@ -22,6 +24,8 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
         _shipped = shipped;
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
+        if (held.TryHold())
+            Sweep(rows);
         db.RemoveRange(rows.Where(row => row.Folder.Length == 0 && !shipped.Any(model => model.Card.Name == row.Name)));     // configuration named other models before
         foreach (var (card, text, _) in shipped)
         {
@@ -64,10 +68,13 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         int version = NextVersion(await db.ModelVersions.Where(row => row.Name == card.Name).ToListAsync(cancellation), card.Name);
         string below = Path.Combine(card.Name, $"{version}"), target = Path.Combine(storage.Value.Models, below);
-        Remove(target);             // left by a start that ended between this folder and its row
+        Remove(target);             // left by a server that ended between this folder and its row
+        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        await File.WriteAllBytesAsync(target + Unsettled, [], CancellationToken.None);
         BundleWriter.Install(folder, target);
         db.Add(Row(card, text, version, below, jobId, datasetId));
         await db.SaveChangesAsync(CancellationToken.None);
+        File.Delete(target + Unsettled);
         return version;
     }
 
@@ -102,6 +109,20 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, IOptions<
     {
         if (Directory.Exists(folder))
             Directory.Delete(folder, recursive: true);
+    }
+
+    // What a server's death left between a folder and its row, where no other works in the folder.
+    private void Sweep(List<ModelVersion> rows)
+    {
+        foreach (string mark in Directory.GetFiles(storage.Value.Models, "*" + Unsettled, SearchOption.AllDirectories))
+        {
+            string folder = mark[..^Unsettled.Length];
+            if (!rows.Exists(row => row.Folder.Length > 0 && Path.Combine(storage.Value.Models, row.Folder) == folder))
+                Remove(folder);
+            File.Delete(mark);
+        }
+        foreach (ModelVersion deleted in rows.Where(row => row.DeletedAt is not null && row.Folder.Length > 0))
+            Remove(Path.Combine(storage.Value.Models, deleted.Folder));
     }
 
     private RegisteredModel Model(ModelVersion row)
