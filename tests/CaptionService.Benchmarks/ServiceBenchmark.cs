@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
@@ -69,7 +70,7 @@ internal static class ServiceBenchmark
         return (rate, [.. latencies.Order()]);
     }
 
-    internal static async Task<Service> StartAsync(string? storage = null)
+    internal static async Task<Service> StartAsync(string? storage = null, params string[] settings)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -77,7 +78,7 @@ internal static class ServiceBenchmark
         listener.Stop();
         long start = Stopwatch.GetTimestamp();
         string[] arguments = [Path.Combine(AppContext.BaseDirectory, "CaptionService.Api.dll"), "--urls", $"http://127.0.0.1:{port}"];
-        var process = Process.Start(new ProcessStartInfo("dotnet", [.. arguments, .. storage is null ? Array.Empty<string>() : ["--Storage:Folder", storage]])
+        var process = Process.Start(new ProcessStartInfo("dotnet", [.. arguments, .. settings, .. storage is null ? Array.Empty<string>() : ["--Storage:Folder", storage]])
         {
             RedirectStandardOutput = true,
             WorkingDirectory = AppContext.BaseDirectory,
@@ -109,6 +110,32 @@ internal static class ServiceBenchmark
             Process.Refresh();
             return Process.WorkingSet64 >> 20;
         }
+
+        /// <summary>The most that it and its child processes have had resident since they began, or since <see cref="ResetPeak"/>.</summary>
+        public long PeakMiB() => Family().Sum(id => File.ReadLines($"/proc/{id}/status").Where(line => line.StartsWith("VmHWM:", StringComparison.Ordinal)).Sum(KiB)) >> 10;
+
+        public void ResetPeak()
+        {
+            foreach (int id in Family())
+                File.WriteAllText($"/proc/{id}/clear_refs", "5");
+        }
+
+        private int[] Family() => [Process.Id, .. Directory.GetDirectories($"/proc/{Process.Id}/task").SelectMany(Children)];
+
+        private static IEnumerable<int> Children(string thread)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(thread, "children")).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, CultureInfo.InvariantCulture));
+            }
+            catch (IOException)
+            {
+                return [];      // the thread has ended
+            }
+        }
+
+        // VmHWM:   123456 kB
+        private static long KiB(string line) => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture);
 
         public void Dispose()
         {
