@@ -12,10 +12,17 @@ using CaptionService.Api.Storage;
 using CaptionService.Api.Trainer;
 using CaptionService.Api.TrainingJobs;
 using CaptionService.Api.Webhooks;
+using CaptionService.Captioning.Encoders;
 
 if (args is ["keys", .. string[] command])
 {
     Environment.ExitCode = await KeysCommand.Run(command);
+    return;
+}
+
+if (args is [PhotoDecoder.Verb])
+{
+    PhotoPipe.Serve();
     return;
 }
 

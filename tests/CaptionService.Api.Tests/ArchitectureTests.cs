@@ -12,7 +12,7 @@ public sealed class ArchitectureTests
         ("Storage", Doors.Root),
         ("Audit", $"{Doors.Root} Storage"),
         ("Keys", $"{Doors.Root} Storage"),
-        ("Trainer", "Storage"),
+        ("Trainer", $"{Doors.Root} Storage"),
         ("Datasets", $"{Doors.Root} Storage Trainer"),
         ("Models", $"{Doors.Root} Storage Trainer"),
         ("Fetch", Doors.Root),

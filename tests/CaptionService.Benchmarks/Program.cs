@@ -11,7 +11,8 @@ namespace CaptionService.Benchmarks;
 /// <c>training [REQUESTS [ARCHIVE]]</c> = captioning while a job trains; <c>upload [MB]</c> = memory while an archive of 1 GB is taken in;
 /// <c>bulk [PHOTOS [REQUESTS [whole]]]</c> = a caption job's rate, and what it costs requests;
 /// <c>hostile [MUTATIONS [FOLDER]]</c> = damaged photos, 100 in each format, and a folder's files;
-/// <c>slow [CLIENTS]</c> = 500 clients that send a byte a second; <c>alt FOLDER [LANGUAGES [PHOTOS]]</c> = alt text on development photos.
+/// <c>slow [CLIENTS]</c> = 500 clients that send a byte a second; <c>drains [COUNT]</c> = 50 shutdowns under full load;
+/// <c>decoder [ROUNDS]</c> = decoding here and in another process; <c>alt FOLDER [LANGUAGES [PHOTOS]]</c> = alt text on development photos.
 /// </summary>
 public static class Program
 {
@@ -41,6 +42,10 @@ public static class Program
         }
         if (part is "slow")
             return await SlowClients.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "500", CultureInfo.InvariantCulture)) ? 0 : 1;
+        if (part is "decoder")
+            DecoderBenchmark.Run(int.Parse(args.ElementAtOrDefault(1) ?? "20", CultureInfo.InvariantCulture));
+        if (part is "drains")
+            return await Drains.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "50", CultureInfo.InvariantCulture)) ? 0 : 1;
         if (part is "hostile")
             return await HostilePhotos.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "100", CultureInfo.InvariantCulture), args.ElementAtOrDefault(2)) ? 0 : 1;
         if (part is "alt")

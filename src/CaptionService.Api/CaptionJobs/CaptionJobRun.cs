@@ -11,7 +11,7 @@ namespace CaptionService.Api.CaptionJobs;
 /// behind it. This server may die at any line: what counts is in <see cref="ResultsFile"/>.
 /// </summary>
 internal sealed partial class CaptionJobRun(string id, IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals,
-    CaptionQueue queue, ModelRegistry models,
+    CaptionQueue queue, ModelRegistry models, PhotoDecoder decoder,
     StorageOptions storage, CaptionJobsOptions options, double altMinConfidence, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), AfterOutage = TimeSpan.FromSeconds(1);
@@ -77,7 +77,7 @@ internal sealed partial class CaptionJobRun(string id, IDbContextFactory<Caption
             {
                 var photos = new List<UploadedPhoto>(chunk.Length);
                 foreach (JobPhoto photo in chunk)
-                    photos.Add(await JobPhotos.Open(photo, followLinks: job.Source != CaptionJobSources.Folder, stopping));
+                    photos.Add(await JobPhotos.Open(photo, decoder, followLinks: job.Source != CaptionJobSources.Folder, stopping));
                 Task<PhotoResult[]> next = Results(photos);
                 await Keep(before);
                 before = next;

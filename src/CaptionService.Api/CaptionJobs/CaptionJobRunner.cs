@@ -15,7 +15,7 @@ public sealed class CaptionJobSignals : Signal;
 /// (<see cref="DataFolder"/>): that is the lease of a job, and the death of its server ends it.
 /// </summary>
 internal sealed class CaptionJobRunner(
-    IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models,
+    IDbContextFactory<CaptionDb> databases, CaptionJobSignals signals, CaptionQueue queue, ModelRegistry models, PhotoDecoder decoder,
     IOptions<StorageOptions> storage, IOptions<CaptionJobsOptions> options, IOptions<CaptioningOptions> captioning, TimeProvider time,
     ILogger<CaptionJobRunner> logger) : ITrainerWork
 {
@@ -47,7 +47,7 @@ internal sealed class CaptionJobRunner(
                 && (job.State == JobState.Queued || job.State == JobState.Running || job.State == JobState.Cancelling))
             .OrderBy(job => job.CreatedAt).ThenBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(stopping);
         return id is null ? null
-            : new QueuedRun(id, new CaptionJobRun(id, databases, signals, queue, models, storage.Value, options.Value,
+            : new QueuedRun(id, new CaptionJobRun(id, databases, signals, queue, models, decoder, storage.Value, options.Value,
                 captioning.Value.AltMinConfidence, time, logger).Run);
     }
 }

@@ -34,9 +34,10 @@ internal static class JobPhotos
 
     /// <summary>Reads and decodes a photo; what is wrong with it is its rejection.</summary>
     /// <param name="photo">The photo.</param>
+    /// <param name="decoder">Decodes it.</param>
     /// <param name="followLinks">Whether its path may lead elsewhere: not in a folder that others write to.</param>
     /// <param name="cancellation">Gives up.</param>
-    public static async Task<UploadedPhoto> Open(JobPhoto photo, bool followLinks, CancellationToken cancellation)
+    public static async Task<UploadedPhoto> Open(JobPhoto photo, PhotoDecoder decoder, bool followLinks, CancellationToken cancellation)
     {
         try
         {
@@ -45,7 +46,7 @@ internal static class JobPhotos
             await using var file =
                 new FileStream(photo.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0,
                     FileOptions.Asynchronous);
-            return new UploadedPhoto(photo.Name, Photo.Decode(await RequestBody.ReadPhoto(file, cancellation)), null);
+            return new UploadedPhoto(photo.Name, await decoder.Decode(await RequestBody.ReadPhoto(file, cancellation), cancellation), null);
         }
         catch (Exception rejection) when (rejection is PhotoRejectedException or ProblemException)
         {

@@ -26,12 +26,9 @@ internal sealed record UploadedPhoto(string? Name, Photo? Photo, Exception? Reje
 /// Each photo is read, decoded and let go before the next is read, so a form of 16 holds one photo's bytes at a time;
 /// nothing is written to disk.
 /// </remarks>
-internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
+internal sealed class CaptionRequestReader(PhotoFetcher fetcher, PhotoDecoder decoder)
 {
     private const string UrlName = "url";
-
-    // Decoding is work of the processor: more at once would only take turns, and memory.
-    private readonly SemaphoreSlim _decoding = new(Environment.ProcessorCount);
 
     /// <exception cref="ProblemException">The request as a whole is refused.</exception>
     public async Task<CaptionRequest> Read(HttpRequest request, CancellationToken aborted)
@@ -193,18 +190,13 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
 
     private async Task<UploadedPhoto> Decode(string? name, ReadOnlyMemory<byte> bytes, CancellationToken aborted)
     {
-        await _decoding.WaitAsync(aborted);
         try
         {
-            return new UploadedPhoto(name, Photo.Decode(bytes), null);
+            return new UploadedPhoto(name, await decoder.Decode(bytes, aborted), null);
         }
         catch (PhotoRejectedException rejected)
         {
             return new UploadedPhoto(name, null, rejected);
-        }
-        finally
-        {
-            _decoding.Release();
         }
     }
 
@@ -214,6 +206,4 @@ internal sealed class CaptionRequestReader(PhotoFetcher fetcher) : IDisposable
         if (photos > CaptioningOptions.MaxPhotos)
             throw new ProblemException(ProblemTable.TooManyPhotos, $"A request brings 1 to {CaptioningOptions.MaxPhotos} photos, this one more.");
     }
-
-    public void Dispose() => _decoding.Dispose();
 }

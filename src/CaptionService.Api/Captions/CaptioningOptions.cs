@@ -48,6 +48,14 @@ public sealed class CaptioningOptions
     [Range(0, 10_000)]
     public int CacheMegabytes { get; init; }
 
+    /// <summary>Processes that decode photos from outside, started as they are needed: 1 to 64, or 0: the server does it itself, and a photo that crashes
+    /// libvips ends it. Default: one for each processor, at most 8.</summary>
+    [Range(0, 64)]
+    public int? DecoderProcesses { get; init; }
+
+    /// <summary>Most photos that are decoded at once.</summary>
+    public int EffectiveDecoders => DecoderProcesses is > 0 and var processes ? processes : Math.Min(Environment.ProcessorCount, 8);
+
     /// <summary>Confidence below which `purpose=alt` gives an empty text: 0 (never, not even where the model has no confidence) to 1. By default six of ten
     /// texts that are given are as close to people's as a middling human caption.</summary>
     [Range(0.0, 1.0)]

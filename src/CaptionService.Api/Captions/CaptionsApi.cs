@@ -27,6 +27,7 @@ public static class CaptionsApi
         services.AddHealthChecks().AddCheck<QueueCheck>("queue");
         services.AddSingleton<CaptionMetrics>();
         services.AddSingleton<CaptionCache>();
+        services.AddSingleton<PhotoDecoder>();
         services.AddSingleton<CaptionRequestReader>();
         services.AddSingleton<CaptionCall>();
         services.Configure<SwaggerGenOptions>(swagger => swagger.MapType<JsonPhoto>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte" }));

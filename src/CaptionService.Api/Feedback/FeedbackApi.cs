@@ -1,3 +1,4 @@
+using CaptionService.Api.Captions;
 using CaptionService.Api.Datasets;
 using CaptionService.Api.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -32,11 +33,11 @@ public static class FeedbackApi
         feedback.MapDelete("/{id}", Delete).Needs(Scope.Train).WithName("DeleteFeedback").WithSummary("Deletes a correction, and its photo if no other is about it").Problems(404, 503).Describe(FeedbackOperation.DescribeId);
     }
 
-    private static async Task<Created<FeedbackResponse>> Post(HttpContext http, CaptionDb db, FeedbackPhotos photos, IOptions<FeedbackOptions> options, TimeProvider time, CancellationToken aborted)
+    private static async Task<Created<FeedbackResponse>> Post(HttpContext http, CaptionDb db, PhotoDecoder decoder, FeedbackPhotos photos, IOptions<FeedbackOptions> options, TimeProvider time, CancellationToken aborted)
     {
         if (!options.Value.Enabled)
             throw new ProblemException(ProblemTable.FeedbackDisabled, "This service keeps no feedback (Feedback:Enabled).");
-        FeedbackRequest request = await FeedbackReader.Read(http.Request, aborted);
+        FeedbackRequest request = await FeedbackReader.Read(http.Request, decoder, aborted);
         if (await db.Feedback.CountAsync(aborted) >= options.Value.MaxEntries)
             throw new ProblemException(ProblemTable.FeedbackFull, $"{options.Value.MaxEntries:N0} corrections are kept already.");
         DateTimeOffset now = time.GetUtcNow();

@@ -51,7 +51,7 @@ internal static partial class FeedbackReader
 
     /// <exception cref="ProblemException">The request is refused.</exception>
     /// <exception cref="PhotoRejectedException">The photo is.</exception>
-    public static async Task<FeedbackRequest> Read(HttpRequest request, CancellationToken aborted)
+    public static async Task<FeedbackRequest> Read(HttpRequest request, PhotoDecoder decoder, CancellationToken aborted)
     {
         RequestBody.Limit(request, MaxBytes);
         (byte[]? photo, string? digest, FeedbackTexts texts) = RequestBody.MediaType(request, out StringSegment boundary) switch
@@ -64,7 +64,7 @@ internal static partial class FeedbackReader
         if (texts.Caption is null)
             throw RequestedOptions.Invalid("caption, the right one, is missing.");
         if (photo is not null)
-            Photo.Decode(photo);         // what is kept can be trained on
+            await decoder.Decode(photo, aborted);         // what is kept can be trained on
         digest = digest?.Trim().ToLowerInvariant();
         if (digest is { Length: > 0 } && !Digest().IsMatch(digest))
             throw RequestedOptions.Invalid("digest is the SHA-256 of the photo's file: 64 hexadecimal digits.");

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 
 namespace CaptionService.Api.Trainer;
 
@@ -24,7 +23,7 @@ internal sealed class TrainerProcess : IDisposable
     /// <param name="settings">Threads, priority, GPUs.</param>
     public static TrainerProcess Start(IReadOnlyList<string> arguments, string log, TrainerOptions settings)
     {
-        List<string> command = [DotnetHost(), Path.Combine(AppContext.BaseDirectory, "CaptionService.Trainer.dll"), .. arguments];
+        List<string> command = [DotnetHost.Path, Path.Combine(AppContext.BaseDirectory, "CaptionService.Trainer.dll"), .. arguments];
         bool unix = !OperatingSystem.IsWindows();
         if (unix)
         {
@@ -104,14 +103,6 @@ internal sealed class TrainerProcess : IDisposable
     {
         await using var file = new FileStream(log, FileMode.Append, FileAccess.Write, FileShare.ReadWrite);
         await Task.WhenAll(process.StandardOutput.BaseStream.CopyToAsync(file), process.StandardError.BaseStream.CopyToAsync(file));
-    }
-
-    // The host that runs this program, or would: <dotnet>/shared/Microsoft.NETCore.App/<version>/ is where its runtime is.
-    private static string DotnetHost()
-    {
-        string name = OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet";
-        string beside = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", name));
-        return Path.GetFileName(Environment.ProcessPath) == name ? Environment.ProcessPath! : File.Exists(beside) ? beside : name;
     }
 
     private static bool Found(string program) =>

@@ -30,7 +30,9 @@ public sealed class PhotoRejectedException : Exception
     internal PhotoRejectedException(string code, string message, Exception? inner = null) : base(message, inner) => Code = code;
 
     internal PhotoRejectedException(string code, string what, long found, long limit)
-        : this(code, $"The photo has {found} {what}; at most {limit} are accepted.") => (Found, Limit) = (found, limit);
+        : this(code, $"The photo has {found} {what}; at most {limit} are accepted.", (long?)found, limit) { }
+
+    internal PhotoRejectedException(string code, string message, long? found, long? limit) : this(code, message) => (Found, Limit) = (found, limit);
 
     /// <summary>Stable: <c>empty</c>, <c>not_a_photo</c>, <c>broken_photo</c>, <c>too_many_bytes</c>, <c>too_many_pixels</c>,
     /// <c>too_much_memory</c>.</summary>
@@ -65,7 +67,7 @@ public sealed class Photo
         Log.SetLogHandler("VIPS", Enums.LogLevelFlags.Warning, static (_, _, _) => { });
     }
 
-    private Photo(int width, int height, byte[] pixels) => (Width, Height, Pixels) = (width, height, pixels);
+    internal Photo(int width, int height, byte[] pixels) => (Width, Height, Pixels) = (width, height, pixels);
 
     /// <summary>Width of the photo that was sent, in pixels, as a person sees it.</summary>
     public int Width { get; }
