@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using CaptionService.Browser.Tests;
 using CaptionService.Tests;
+using Deque.AxeCore.Commons;
+using Deque.AxeCore.Playwright;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -179,7 +181,17 @@ public sealed class Visit : IAsyncDisposable
     }
 
     /// <summary>How much wider the page is than its window.</summary>
-    public Task<int> Overflow() => Page.EvaluateAsync<int>("() => document.documentElement.scrollWidth - document.documentElement.clientWidth");
+    private Task<int> Overflow() => Page.EvaluateAsync<int>("() => document.documentElement.scrollWidth - document.documentElement.clientWidth");
+
+    /// <summary>What keeps people from reading the page as it is now: serious findings of axe, and text beyond the window's edge.</summary>
+    public async Task<string[]> Faults()
+    {
+        AxeResult found = await Page.RunAxe();
+        int overflow = await Overflow();
+        IEnumerable<string> serious = found.Violations.Where(violation => violation.Impact is "serious" or "critical")
+            .SelectMany(violation => violation.Nodes.Select(node => $"{violation.Id}: {node.Html}"));
+        return overflow > 0 ? [.. serious, $"{overflow} pixels too wide"] : [.. serious];
+    }
 
     public ValueTask DisposeAsync() => _context.DisposeAsync();
 }

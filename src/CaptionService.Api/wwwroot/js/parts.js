@@ -64,3 +64,12 @@ export function field(label, control, help) {
   if (help) control.setAttribute('aria-describedby', `${id}h`);
   return h('div.field', {}, h('label', { for: id }, label), control, help ? h('p.fine', { id: `${id}h` }, help) : null);
 }
+
+/** A table that scrolls by itself; a head without text is that of buttons. The columns from the number on are right-aligned. */
+export function table(name, heads, rows, numbersFrom = Infinity) {
+  const kind = i => i >= numbersFrom ? '.number' : '';
+  return h('div.scroll', { tabindex: '0', role: 'region', 'aria-label': name }, h('table', {},
+    h('thead', {}, h('tr', {}, heads.map((text, i) => h(`th${kind(i)}`, { scope: 'col' }, text || h('span.hidden', {}, t('models.actions')))))),
+    h('tbody', {}, rows.map(cells => h('tr', {},
+      cells.map((cell, i) => i === 0 ? h('th', { scope: 'row' }, cell) : h(`td${kind(i)}`, {}, cell)))))));
+}

@@ -2,7 +2,7 @@
 import { h } from '../dom.js';
 import { get, send } from '../api.js';
 import { keepKey, key as ownKey } from '../key.js';
-import { busy, copyButton, empty, field, problemBox } from '../parts.js';
+import { busy, copyButton, empty, field, problemBox, table } from '../parts.js';
 import { t, when } from '../i18n.js';
 
 const page = 20;
@@ -75,7 +75,3 @@ async function showChanges(place, most) {
     place.replaceChildren(problemBox(problem));
   }
 }
-
-const table = (name, heads, rows) => h('div.scroll', { tabindex: '0', role: 'region', 'aria-label': name }, h('table', {},
-  h('thead', {}, h('tr', {}, heads.map(text => h('th', { scope: 'col' }, text || h('span.hidden', {}, t('models.actions')))))),
-  h('tbody', {}, rows.map(cells => h('tr', {}, cells.map((cell, i) => i === 0 ? h('th', { scope: 'row' }, cell) : h('td', {}, cell)))))));

@@ -103,11 +103,26 @@ function findings(dataset) {
   return h('section.card', {}, h('h2', {}, t('datasets.findings')), h('ul.findings', {}, dataset.report.findings.map(finding =>
     h(`li.${finding.severity}`, {},
       h('p', {}, h(`span.badge.${{ info: 'fair', warning: 'warn', error: 'bad' }[finding.severity]}`, {}, t(`severity.${finding.severity}`)), ' ', h('span', { lang: 'en' }, finding.message)),
-      finding.examples.length > 0 ? h('details', {}, h('summary', {}, t('datasets.examples', { n: finding.examples.length })),
-        h('ul.examples', {}, finding.examples.map(example => h('li', {}, pictures(dataset, example), h('span', { lang: dataset.language }, example))))) : null))));
+      finding.examples.length > 0 ? examples(dataset, finding) : null))));
 }
 
-// An example may name photos: a.jpg, a.jpg = b.jpg, a.jpg: why.
+// Findings about photos that look the same: their examples name them, as in a.jpg ~ b.jpg (mirrored).
+const alike = ['exact_duplicates', 'near_duplicates', 'leaked_photos'];
+
+function examples(dataset, { code, examples: all }) {
+  const side = alike.includes(code) && !dataset.report.photos.precomputed;
+  return h('details', { open: side }, h('summary', {}, t('datasets.examples', { n: all.length })),
+    side ? h('ul.twins', {}, all.map(example => h('li', {}, twins(dataset, example))))
+      : h('ul.examples', {}, all.map(example => h('li', {}, pictures(dataset, example), h('span', { lang: dataset.language }, example)))));
+}
+
+function twins(dataset, example) {
+  const mirrored = example.endsWith(' (mirrored)');
+  const names = (mirrored ? example.slice(0, example.lastIndexOf(' (')) : example).split(/ [~=] /);
+  return [names.map(name => h('figure', {}, photoOf(dataset.id, name), h('figcaption', {}, name))), mirrored ? h('span.badge', {}, t('datasets.mirrored')) : null];
+}
+
+// An example may name a photo: a.jpg, a.jpg: why.
 const pictures = (dataset, example) => dataset.report.photos.precomputed ? [] :
   [...example.matchAll(/[^\s=:~]+\.(?:jpe?g|png|webp|gif)\b/gi)].slice(0, 2).map(([name]) => photoOf(dataset.id, name));
 

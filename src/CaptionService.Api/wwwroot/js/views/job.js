@@ -42,11 +42,11 @@ export function jobView(main, id) {
     if (seen.epochs.length === 0) return;
     const epochs = seen.epochs.filter(epoch => epoch.loss !== null);
     charts.replaceChildren(
-      lineChart({ title: t('job.loss'), xTitle: t('job.step'), series: [
+      lineChart({ title: t('job.loss'), xTitle: t('job.step'), whole: true, series: [
         { name: t('job.trainLoss'), kind: 'a', points: seen.steps.map(step => [step.step, step.loss]) },
         { name: t('job.trainWord'), kind: 'b', points: epochs.filter(epoch => epoch.negativeLogLikelihood !== null).map(epoch => [epoch.step, epoch.negativeLogLikelihood]) },
         { name: t('job.devWord'), kind: 'c', points: seen.epochs.filter(epoch => epoch.devNegativeLogLikelihood !== null).map(epoch => [epoch.step, epoch.devNegativeLogLikelihood]) }] }),
-      lineChart({ title: t('job.scores'), xTitle: t('job.epoch'), series: [['CIDEr', 'cider', 'a'], ['BLEU-4', 'bleu4', 'b'], ['ROUGE-L', 'rougeL', 'c']]
+      lineChart({ title: t('job.scores'), xTitle: t('job.epoch'), whole: true, series: [['CIDEr', 'cider', 'a'], ['BLEU-4', 'bleu4', 'b'], ['ROUGE-L', 'rougeL', 'c']]
         .map(([name, key, kind]) => ({ name, kind, points: seen.epochs.map(epoch => [epoch.epoch, epoch.scores[key]]) })) }));
     if (samples.dataset.epochs !== `${seen.epochs.length}`) showSamples(samples, job, seen.epochs);
   }

@@ -4,12 +4,15 @@ import { download, get, send, upload } from '../api.js';
 import { lineChart } from '../chart.js';
 import { busy, empty, field, problemBox } from '../parts.js';
 import { languageName, number, percent, t, when } from '../i18n.js';
+import compareModels from './compareModels.js';
 
-export default function models(main) {
+export default function models(main, [verb, ...which]) {
+  if (verb === 'compare') return compareModels(main, which);
   const place = h('div', {});
   const list = h('div.stack', {});
-  main.append(h('h1', {}, t('models.title')), place, list, addModel(() => load(list)));
+  main.append(h('div.head', {}, h('h1', {}, t('models.title')), h('a.button', { href: '#models/compare' }, t('compare.title'))), place, list, addModel(() => load(list)));
   load(list);
+  return undefined;
 }
 
 async function load(list) {
@@ -51,6 +54,7 @@ function row(version, place, reload) {
     h('td', {}, version.shipped ? t('models.shipped') : version.job ? h('a', { href: `#training/${version.job}` }, t('models.job')) : t('models.uploaded')),
     h('td', {}, h('div.row.end', {},
       version.active ? null : act(t('models.activate'), async () => { await send('POST', `${path}/activate`); await reload(); }),
+      h('a.button.small', { href: `#models/compare/${encodeURIComponent(`${version.name}@${version.version}`)}`, 'aria-label': `${t('models.evaluate')}: ${version.name}@${version.version}` }, t('models.evaluate')),
       act(t('models.download'), () => download(`${path}/download`, `${version.name}-${version.version}.zip`)),
       version.active || version.shipped ? null : act(t('delete'), async () => {
         if (!confirm(t('models.deleteSure', { name: `${version.name}@${version.version}` }))) return;
