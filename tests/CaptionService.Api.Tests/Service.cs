@@ -142,7 +142,14 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
     {
         await base.DisposeAsync();
         SqliteConnection.ClearAllPools();
-        Directory.Delete(Storage, recursive: true);
+        try
+        {
+            Secrets.AssertNone(Storage);
+        }
+        finally
+        {
+            Directory.Delete(Storage, recursive: true);
+        }
     }
 }
 

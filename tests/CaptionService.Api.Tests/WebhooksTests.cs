@@ -17,7 +17,7 @@ namespace CaptionService.Api.Tests;
 /// <summary>Messages about jobs that end, as a receiver gets them that checks them by the specification of Standard Webhooks.</summary>
 public sealed class WebhooksTests(ShippedSmall shipped) : IAsyncLifetime
 {
-    private const string Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";     // the specification's example
+    internal const string Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";     // the specification's example
 
     private sealed record Message(string Id, string Timestamp, string Signature, string Body);
 

@@ -256,7 +256,14 @@ public sealed class TrainingService : IAsyncDisposable
             return;
         }
         File.Delete(Path.Combine(Storage, "features"));     // the link, not what is behind it
-        Directory.Delete(Storage, recursive: true);
+        try
+        {
+            Secrets.AssertNone(Storage, Said);
+        }
+        finally
+        {
+            Directory.Delete(Storage, recursive: true);
+        }
     }
 }
 
