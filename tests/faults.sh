@@ -17,7 +17,7 @@ if [ -z "${PROGRAM:-}" ]; then
   cp -a src/CaptionService.Api/bin/Release/net10.0 "$program"     # a build meanwhile is none of its business
 fi
 lease=5
-export Training__Niceness=0 Training__Lease=00:00:0$lease Datasets__Estimate=false Captioning__EncoderPrecision=float32
+export Captioning__ModelFolder=$program/DefaultModels/everyday-en Training__Niceness=0 Training__Lease=00:00:0$lease Datasets__Estimate=false Captioning__EncoderPrecision=float32
 start() { start_with env -C "$program" dotnet CaptionService.Api.dll > /dev/null; }
 trainers() { pgrep -f "CaptionService.Trainer.dll .*$work/data" || true; }
 gone() { local pid; for pid in "$@"; do [ ! -d "/proc/$pid" ] || return 1; done; }
@@ -78,7 +78,7 @@ send_datasets() {
   for ((n = 1; ; n++)); do
     ! stopped || return 0
     id=$(quiet api -F "archive=@$work/set.tar.gz" -F "name=sent-$n" "$url/datasets" | jq -er .id) && keep datasets "$id" "$n" "$url/datasets/$id"
-    sleep 2
+    sleep 4
   done
 }
 send_models() {
@@ -86,7 +86,7 @@ send_models() {
   for ((n = 1; ; n++)); do
     ! stopped || return 0
     version=$(quiet api --data-binary "@$work/bundle.zip" -H 'Content-Type: application/zip' "$url/models" | jq -er .version) && keep models "$version" "$n" "$url/models/uploaded/versions/$version"
-    sleep 2
+    sleep 4
   done
 }
 train() {
@@ -114,7 +114,7 @@ for ((kill = 1; kill <= kills; kill++)); do
   [ "$kind" = child ] || kill_server
   [ "$kind" != both ] || signal KILL $(trainers)
   [ "$kind" = child ] || {
-    until_true 60 'no trainer outlives its server' gone $before > /dev/null
+    until_true 300 'no trainer outlives its server' gone $before > /dev/null
     # One start in four is itself killed at some moment.
     if ((RANDOM % 4)); then start; else
       Storage__Folder=$work/data env -C "$program" dotnet CaptionService.Api.dll --urls "$url" >> "$work/server.log" 2>&1 & server=$!
