@@ -62,6 +62,7 @@ internal static class HostilePhotos
     {
         var statuses = new ConcurrentDictionary<string, int>();
         bool documented = true;
+        int crashes = 0;
         var latencies = new double[photos];
         int next = 0;
         service.ResetPeak();
@@ -75,6 +76,8 @@ internal static class HostilePhotos
                 long sent = Stopwatch.GetTimestamp();
                 using var response = captioned ? await service.Client.PostAsync(new Uri("/captions?beamWidth=1&count=1&maxLength=1", UriKind.Relative), body) : await DecodeAsync(service.Client, body);
                 latencies[i] = Stopwatch.GetElapsedTime(sent).TotalMilliseconds;
+                if ((await response.Content.ReadAsStringAsync()).Contains("ended its decoder", StringComparison.Ordinal))
+                    Interlocked.Increment(ref crashes);
                 documented &= s_documented.Contains(response.StatusCode);
                 string status = !captioned && response.StatusCode == HttpStatusCode.BadRequest ? "decoded" : $"{(int)response.StatusCode}";
                 statuses.AddOrUpdate(status, 1, (_, count) => count + 1);
@@ -84,7 +87,7 @@ internal static class HostilePhotos
         })));
         long most = service.PeakMiB() - before;
         Array.Sort(latencies);
-        Program.Row($"{photos} × {what}", $"{string.Join(", ", statuses.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Value} × {s.Key}"))}; median {ServiceBenchmark.At(latencies, 0.5):F0} ms, "
+        Program.Row($"{photos} × {what}", $"{string.Join(", ", statuses.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Value} × {s.Key}"))}; {crashes} decoders ended; median {ServiceBenchmark.At(latencies, 0.5):F0} ms, "
             + $"slowest {latencies[^1]:F0} ms, memory at most +{most} MiB ({Clients} at once)");
         return documented && most <= MostMiB;
     }
