@@ -13,7 +13,7 @@ public sealed class ArchitectureTests
         ("Metrics", ""),
         ("Encoders", "Files Torch"),
         ("Decoders", "Files Torch"),
-        ("Search", "Language"),
+        ("Search", "Language Torch"),
         ("Ranking", "Decoders Files Language Metrics Search Torch"),
         ("Confidence", "Decoders Files Ranking Search"),
         ("Models", "Confidence Decoders Encoders Files Language Ranking Torch"),

@@ -91,6 +91,9 @@ internal sealed class TopDown : CaptionDecoder
 
     public override FrozenDecoder Freeze(ScalarType type) => new TopDownSearch(this, type, 0);
 
+    public override FrozenDecoder FreezeForService(ScalarType type) =>
+        TopDownInt16.IsSupported(Options) && output_bias.device_type == DeviceType.CPU ? new TopDownInt16(this, type) : Freeze(type);
+
     public override FrozenDecoder FreezeForSampling(ScalarType type) => new TopDownSearch(this, type, Dropout);
 
     /// <summary>(N, P, H) → (N, heads, P, H/heads), contiguous.</summary>

@@ -8,7 +8,7 @@ internal sealed class TopDownSearch : FrozenDecoder
 {
     private readonly DecoderOptions _options;
     private readonly ScalarType _type;
-    private readonly Tensor _normWeight, _normBias, _key, _value, _meanWeight, _meanBias;    // once a photo
+    private readonly TopDownPhotos _photos;
     private readonly double _dropout;
     private readonly Tensor _words;                                                          // (V, 4H), or with dropout (V, E)
     private readonly Tensor? _wordWeights;                                                   // with dropout (E, 4H)
@@ -24,12 +24,7 @@ internal sealed class TopDownSearch : FrozenDecoder
         using var scope = NewDisposeScope();
         Tensor Keep(Tensor x) => x.to(type, copy: true).contiguous().DetachFromDisposeScope();
         var d = decoder;
-        _normWeight = d.norm.weight!.to(ScalarType.Float32, copy: true).DetachFromDisposeScope();
-        _normBias = d.norm.bias!.to(ScalarType.Float32, copy: true).DetachFromDisposeScope();
-        _key = Keep(d.key.weight!);
-        _value = Keep(d.value.weight!);
-        _meanWeight = Keep(d.attention_lstm.weight_ih.narrow(1, e, f));
-        _meanBias = Keep(d.attention_lstm.bias_ih.plus(d.attention_lstm.bias_hh));
+        _photos = new TopDownPhotos(decoder, type);
         var wordWeights = d.attention_lstm.weight_ih.narrow(1, 0, e);
         _words = Keep(dropout > 0 ? d.embedding.weight! : nn.functional.linear(d.embedding.weight!, wordWeights));
         _wordWeights = dropout > 0 ? Keep(wordWeights.t()) : null;
@@ -45,7 +40,8 @@ internal sealed class TopDownSearch : FrozenDecoder
 
     public override void Dispose()
     {
-        foreach (var t in new[] { _normWeight, _normBias, _key, _value, _meanWeight, _meanBias, _words, _weights1, _queries, _weights2, _bias2, _output, _outputBias })
+        _photos.Dispose();
+        foreach (var t in new[] { _words, _weights1, _queries, _weights2, _bias2, _output, _outputBias })
             t.Dispose();
         _wordWeights?.Dispose();
     }
@@ -60,15 +56,14 @@ internal sealed class TopDownSearch : FrozenDecoder
         public State(TopDownSearch weights, Tensor features)
         {
             _w = weights;
-            int heads = _w._options.Heads, h = _w._options.Hidden;
+            int h = _w._options.Hidden;
             long n = features.shape[0];
             using var scope = NewDisposeScope();
             using var inference = inference_mode();
-            var regions = nn.functional.layer_norm(features.to(ScalarType.Float32), [_w._options.FeatureSize], _w._normWeight, _w._normBias);
-            var cast = regions.to(_w._type);
-            _keys = TopDown.Split(nn.functional.linear(cast, _w._key), heads).transpose(2, 3).contiguous().DetachFromDisposeScope();
-            _values = TopDown.Split(nn.functional.linear(cast, _w._value), heads).DetachFromDisposeScope();
-            _mean = nn.functional.linear(regions.mean([1L]).to(_w._type), _w._meanWeight, _w._meanBias).DetachFromDisposeScope();
+            var (keys, values, mean) = _w._photos.Of(features);
+            _keys = keys.DetachFromDisposeScope();
+            _values = values.DetachFromDisposeScope();
+            _mean = mean.DetachFromDisposeScope();
             _hidden = zeros(n, 2 * h, _w._type, features.device).DetachFromDisposeScope();
             _cells = zeros(n, 2 * h, ScalarType.Float32, features.device).DetachFromDisposeScope();
         }

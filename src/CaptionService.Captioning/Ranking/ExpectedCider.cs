@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using CaptionService.Captioning.Files;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Metrics;
@@ -197,9 +198,18 @@ public sealed class ExpectedCider : IDisposable
 
     private float Product(float[] embedding, int row)
     {
-        float sum = 0;
-        for (int r = 0, at = row * _rank; r < _rank; r++)
-            sum += embedding[r] * _vectors[at + r];
+        ReadOnlySpan<sbyte> vector = _vectors.AsSpan(row * _rank, _rank);
+        var sums = Vector512<float>.Zero;
+        int r = 0;
+        for (; r <= _rank - Vector128<sbyte>.Count; r += Vector128<sbyte>.Count)
+        {
+            var (low, high) = Vector128.Widen(Vector128.Create(vector[r..]));
+            var (first, second) = Vector256.Widen(Vector256.Create(low, high));
+            sums += Vector512.ConvertToSingle(Vector512.Create(first, second)) * Vector512.Create(embedding, r);
+        }
+        float sum = Vector512.Sum(sums);
+        for (; r < _rank; r++)
+            sum += embedding[r] * vector[r];
         return sum * _scales[row];
     }
 

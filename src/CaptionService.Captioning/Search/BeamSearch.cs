@@ -1,5 +1,4 @@
 using CaptionService.Captioning.Language;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace CaptionService.Captioning.Search;
@@ -10,7 +9,7 @@ namespace CaptionService.Captioning.Search;
 /// <param name="photos">Rows of the step before that remain, (n) int64, ascending; null when all do.</param>
 /// <param name="parents">The beam of the step before, within its photo, that each beam continues, (n, b) int64; null at the first
 /// step.</param>
-/// <returns>Log-probabilities of the next word, (n, b, V) float32 with V at least 4; the search disposes them.</returns>
+/// <returns>Log-probabilities of the next word, (n, b, V) float32 with V at least 4; the search changes and disposes them.</returns>
 /// <remarks>The arguments belong to the search, which disposes them after the step.</remarks>
 public delegate Tensor DecodeStep(Tensor words, Tensor? photos, Tensor? parents);
 
@@ -80,17 +79,16 @@ public static class BeamSearch
             // continuation of every beam of a group: beyond so many, 2 · size come that nothing was taken from.
             int groups = length == 0 ? 1 : options.Groups;
             int candidates = Math.Min(size * (2 + width - size), beams / groups * vocabulary);
-            double[] best = Best(logProbabilities, totals, constraints.Never(length), blocked, bonuses, groups, candidates); // (2, n, groups, candidates)
+            float[] scores = new float[n * groups * candidates];
+            int[] indexes = new int[scores.Length];
+            using (Tensor onCpu = logProbabilities.cpu(), sums = onCpu.contiguous())
+                BestWords.Find(sums, totals, constraints.Never(length), blocked, bonuses, groups, scores, indexes);
 
             var stay = new List<int>(n);
             int each = groups * candidates;
             for (int i = 0; i < n; i++)
             {
-                Span<double> scores = best.AsSpan(i * each, each);
-                Span<double> indexes = best.AsSpan((n + i) * each, each);
-                for (int group = 0; group < groups; group++)
-                    SortTies(scores.Slice(group * candidates, candidates), indexes.Slice(group * candidates, candidates));
-                if (!batch[i].Advance(scores, indexes, candidates, vocabulary, length, row: i * beams))
+                if (!batch[i].Advance(scores.AsSpan(i * each, each), indexes.AsSpan(i * each, each), candidates, vocabulary, length, row: i * beams))
                     stay.Add(i);
             }
 
@@ -112,38 +110,5 @@ public static class BeamSearch
             batch = next;
         }
         return Array.ConvertAll(all, IReadOnlyList<Hypothesis> (beams) => beams.Ranked());
-    }
-
-    /// <summary>The best continuations of each group's beams: their log p with their bonuses, then beam in the group · V + word, as one (2,
-    /// n, groups, count) array.</summary>
-    private static double[] Best(Tensor logProbabilities, float[] totals, long[] columns, List<long> blocked, List<(long Column, float Value)> bonuses, int groups, int count)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        // Implicit conversions to Scalar would leave native objects to the finalizer.
-        using Scalar one = 1f, never = float.NegativeInfinity;
-        long n = logProbabilities.shape[0], beams = logProbabilities.shape[1];
-        Device device = logProbabilities.device;
-
-        Tensor sums = logProbabilities.add(tensor(totals, [n, beams, 1], device: device), one); // (n, b, V)
-        if (bonuses.Count > 0)
-            sums.view(-1).index_add_(0, tensor(bonuses.ConvertAll(bonus => bonus.Column).ToArray(), device: device), tensor(bonuses.ConvertAll(bonus => bonus.Value).ToArray(), device: device), one);
-        sums.index_fill_(2, tensor(columns, device: device), never);
-        if (blocked.Count > 0)
-            sums.view(-1).index_fill_(0, tensor(blocked.ToArray(), device: device), never);
-        (Tensor values, Tensor indexes) = sums.view(n, groups, -1).topk(count, 2); // (n, groups, count)
-        // float64 holds both exactly, so one copy brings them to the CPU.
-        return stack([values.to(float64), indexes.to(float64)]).cpu().data<double>().ToArray();
-    }
-
-    /// <summary>Orders equal scores by beam, then word, which topk leaves open.</summary>
-    private static void SortTies(Span<double> scores, Span<double> indexes)
-    {
-        for (int start = 0, end; start < scores.Length; start = end)
-        {
-            for (end = start + 1; end < scores.Length && scores[end] == scores[start];)
-                end++;
-            if (end > start + 1)
-                indexes[start..end].Sort();
-        }
     }
 }

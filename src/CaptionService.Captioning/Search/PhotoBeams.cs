@@ -53,7 +53,7 @@ internal sealed class PhotoBeams
     private readonly Func<int, IReadOnlyDictionary<int, float>>? bonusesAfter;
     private readonly float pairPenalty;
     private readonly List<int> taken = [];              // words of the groups before, at this step
-    private double[] ranked = [];                       // three arrays for the order in which a later group takes its candidates
+    private (double[] Values, float[] Scores, int[] Indexes) ranked = ([], [], []);      // the order in which a later group takes its candidates
 
     /// <param name="options">How to search.</param>
     /// <param name="constraints">What may not follow, by these options.</param>
@@ -83,7 +83,7 @@ internal sealed class PhotoBeams
     /// <param name="length">Words of the beams before this step.</param>
     /// <param name="row">Row of this photo's first beam in the step's arguments.</param>
     /// <returns>Whether the search of this photo is over.</returns>
-    public bool Advance(ReadOnlySpan<double> scores, ReadOnlySpan<double> indexes, int candidates, int vocabulary, int length, int row)
+    public bool Advance(ReadOnlySpan<float> scores, ReadOnlySpan<int> indexes, int candidates, int vocabulary, int length, int row)
     {
         bool over = true;
         taken.Clear();
@@ -92,7 +92,8 @@ internal sealed class PhotoBeams
             if (groups[g].Over)
                 continue;
             int list = length == 0 ? 0 : g * candidates;
-            ReadOnlySpan<double> itsScores = scores.Slice(list, candidates), itsIndexes = indexes.Slice(list, candidates);
+            ReadOnlySpan<float> itsScores = scores.Slice(list, candidates);
+            ReadOnlySpan<int> itsIndexes = indexes.Slice(list, candidates);
             if (taken.Count > 0 && options.Diversity > 0)
                 Penalise(ref itsScores, ref itsIndexes, vocabulary);
             groups[g].Over = Advance(g, itsScores, itsIndexes, vocabulary, length, row);
@@ -103,7 +104,7 @@ internal sealed class PhotoBeams
         return over;
     }
 
-    private bool Advance(int number, ReadOnlySpan<double> scores, ReadOnlySpan<double> indexes, int vocabulary, int length, int row)
+    private bool Advance(int number, ReadOnlySpan<float> scores, ReadOnlySpan<int> indexes, int vocabulary, int length, int row)
     {
         Group group = groups[number];
         int first = length == 0 ? 0 : number * size, kept = 0;
@@ -111,10 +112,10 @@ internal sealed class PhotoBeams
         {
             if (!(scores[rank] > double.NegativeInfinity)) // forbidden, not a beam, or not a number
                 continue;
-            int beam = (int)indexes[rank] / vocabulary, word = (int)indexes[rank] % vocabulary;
+            int beam = indexes[rank] / vocabulary, word = indexes[rank] % vocabulary;
             Node node = group.Alive[beam];
             if (word != Vocabulary.End)
-                group.Next[kept++] = new Node(node, word, (float)scores[rank], node.LogProbability + scores[rank] - node.Total - Bonus(node, word), row + first + beam, first + beam);
+                group.Next[kept++] = new Node(node, word, scores[rank], node.LogProbability + scores[rank] - node.Total - Bonus(node, word), row + first + beam, first + beam);
             else if (rank < size && scores[rank] - node.Total >= options.LeastEnd && !Found(node, number))
                 End(group, node, scores[rank]);
         }
@@ -129,15 +130,15 @@ internal sealed class PhotoBeams
 
     /// <summary>Puts candidates into the order that they have with what the groups before have taken made dearer; their log p stay
     /// true.</summary>
-    private void Penalise(ref ReadOnlySpan<double> scores, ref ReadOnlySpan<double> indexes, int vocabulary)
+    private void Penalise(ref ReadOnlySpan<float> scores, ref ReadOnlySpan<int> indexes, int vocabulary)
     {
         int n = scores.Length;
-        if (ranked.Length < 3 * n)
-            ranked = new double[3 * n];
-        Span<double> values = ranked.AsSpan(0, n), newScores = ranked.AsSpan(n, n), newIndexes = ranked.AsSpan(2 * n, n);
+        if (ranked.Values.Length < n)
+            ranked = (new double[n], new float[n], new int[n]);
+        var (values, newScores, newIndexes) = ranked;
         for (int i = 0; i < n; i++)
         {
-            int word = (int)indexes[i] % vocabulary, position = i;
+            int word = indexes[i] % vocabulary, position = i;
             double value = scores[i];
             foreach (int other in taken)
                 value -= other == word ? options.Diversity : 0;
@@ -145,8 +146,8 @@ internal sealed class PhotoBeams
                 (values[position], newScores[position], newIndexes[position]) = (values[position - 1], newScores[position - 1], newIndexes[position - 1]);
             (values[position], newScores[position], newIndexes[position]) = (value, scores[i], indexes[i]);
         }
-        scores = newScores;
-        indexes = newIndexes;
+        scores = newScores.AsSpan(0, n);
+        indexes = newIndexes.AsSpan(0, n);
     }
 
     /// <summary>What a word after a beam adds to its total beside its log p.</summary>

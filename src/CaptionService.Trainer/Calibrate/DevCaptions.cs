@@ -50,7 +50,7 @@ internal sealed class DevCaptions
     public void Search(FeatureSource dev, ExpectedCider? expected, Progress progress, CancellationToken stop)
     {
         _bundle.Decoder.to(TorchRuntime.Device);
-        using var frozen = _bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
+        using var frozen = _bundle.Decoder.FreezeForService(EncoderPrecision.Fastest(TorchRuntime.Device).Type);      // as the service does
         progress.Begin("development captions", _references.Length);
         Found = new List<IReadOnlyList<RankedHypothesis>>(_references.Length);
         foreach (var found in dev.Search(frozen, Enumerable.Range(0, _references.Length), Options, expected))

@@ -51,7 +51,7 @@ internal static class Evaluation
         var search = new RankedSearch(beams, ByRisk: options.Ranking == Consensus).Diverse(options.Diversity);
         using var features = FeatureSource.Open(dataset, photos, Path.Combine(root, job.Features), PhotoEncoding.Of(bundle) with { Int8 = options.Int8 }, Augmentation.None, progress, stop);
         bundle.Decoder.to(TorchRuntime.Device);
-        using var frozen = bundle.Decoder.Freeze(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
+        using var frozen = bundle.Decoder.FreezeForService(EncoderPrecision.Fastest(TorchRuntime.Device).Type);
         using var expected = bundle.LoadExpectedCider(TorchRuntime.Device);
         var training = dataset.TrainCaptions(tokenizer);
         // Each source by itself, since what CIDEr weighs words by depends on the photos together.
