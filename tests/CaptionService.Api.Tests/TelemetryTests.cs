@@ -1,7 +1,10 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Text;
+using System.Text.RegularExpressions;
 using CaptionService.Captioning;
+using CaptionService.Tests;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 
@@ -81,6 +84,27 @@ public sealed class TelemetryTests(Service service, ShippedSmall shipped)
         {
             Assert.Contains("http.server.request.duration", await gotMetrics.Task, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void Every_instrument_is_in_the_table_of_metrics()
+    {
+        Assert.NotNull(service.Client);
+        var made = new SortedSet<string>(StringComparer.Ordinal);
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, _) =>
+        {
+            if (instrument.Meter.Name == Telemetry.MeterName)
+            {
+                made.Add($"{instrument.Name} {instrument.Unit}");
+            }
+        };
+        listener.Start();       // tells of those that are there
+
+        IEnumerable<string> told = Repository.Read("docs/settings.md").Split('\n')
+            .SkipWhile(line => line != "| metric | unit | meaning |").Skip(2).TakeWhile(line => line.StartsWith('|')).Select(line => line.Split('|'))
+            .SelectMany(row => Regex.Matches(row[1], "`([^`]+)`").Select(name => $"{name.Groups[1].Value} {row[2].Trim()}"));
+        Assert.Equal(made, told.Order(StringComparer.Ordinal));
     }
 
     private static async Task<string> Text(HttpRequest request)
