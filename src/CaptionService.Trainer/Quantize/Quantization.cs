@@ -19,7 +19,7 @@ namespace CaptionService.Trainer.Quantize;
 internal static class Quantization
 {
     /// <summary>Photos that are looked at unless more or fewer are asked for.</summary>
-    public const int DefaultPhotos = 512;
+    public const int DefaultPhotos = 2048;
 
     /// <summary>Exponent of a channel's largest value; 0: all channels of a layer have one scale, 1: each fills the byte.</summary>
     private const double Balance = 0.8;
