@@ -118,6 +118,7 @@ public sealed class TrainingWayTests(Studio studio)
         await using Visit other = await studio.Open("#training", "de-DE", dark: true, telephone: true);
         await other[".tick input"].First.CheckAsync();
         await other[".tick input"].Nth(1).CheckAsync();
+        await other[".compared select"].SelectOptionAsync("rougeL");
         await Assertions.Expect(other[".compared .chart .line"]).ToHaveCountAsync(2);
         Assert.Empty(await other.Faults());
         await other.Screenshot("training-compared-de-telephone");
@@ -140,6 +141,7 @@ public sealed class TrainingWayTests(Studio studio)
             ["Scores", "garden@1", await second.InputValueAsync(), "Difference"], new() { Timeout = 120_000 });
         Assert.Empty(await visit.Faults());
         await visit[".pair"].Last.ScrollIntoViewIfNeededAsync();
+        await Assertions.Expect(visit[".pair img[src^='blob:']"]).ToHaveCountAsync(3);
         await visit.Screenshot("models-compared");
 
         await second.SelectOptionAsync("");
