@@ -100,7 +100,8 @@ train() {
 touch "$work"/{datasets,models,jobs}.{there,gone,unsure}
 clients=()
 for client in send_datasets send_models train; do (set +e; $client) & clients+=($!); done
-trap 'code=$?; touch "$work/stop"; wait "${clients[@]}" 2> /dev/null; (exit $code); finish' EXIT
+leave() { local code=$?; touch "$work/stop"; wait "${clients[@]}" 2> /dev/null || true; finish $code; }
+trap leave EXIT
 
 kinds=(server server both child)
 declare -A childs=()

@@ -2,7 +2,7 @@
 work=$(mktemp -d -p /var/tmp "caption-$(basename "$0" .sh).XXXXXX")
 server=
 finish() {
-  code=$?
+  code=${1:-$?}
   [ -z "$server" ] || { pkill -KILL -P "$server" || true; kill -KILL "$server" 2> /dev/null || true; }
   pkill -KILL -f "train $work/data/jobs" || true
   if [ "$code" -ne 0 ]; then { echo "$(basename "$0" .sh): FAILED"; tail -n 20 "$work/server.log" || true; } >&2; fi
