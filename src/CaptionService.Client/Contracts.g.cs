@@ -1368,6 +1368,12 @@ namespace CaptionService.Client
         [System.Text.Json.Serialization.JsonPropertyName("activatedAt")]
         public System.DateTimeOffset? ActivatedAt { get; set; } = default!;
 
+        /// <summary>
+        /// Of an activation: servers that share this registry and do not serve it yet, with the reason where they gave one.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("notYetAt")]
+        public System.Collections.Generic.IReadOnlyList<ReplicaResponse>? NotYetAt { get; set; } = default!;
+
     }
 
     /// <summary>
@@ -1382,6 +1388,12 @@ namespace CaptionService.Client
         /// </summary>
         [System.Text.Json.Serialization.JsonPropertyName("models")]
         public System.Collections.Generic.IReadOnlyList<ModelResponse> Models { get; set; } = new System.Collections.Generic.List<ModelResponse>();
+
+        /// <summary>
+        /// The servers that share this registry, this one among them, a few seconds ago; empty where the database is a file.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("replicas")]
+        public System.Collections.Generic.IReadOnlyList<ReplicaResponse> Replicas { get; set; } = new System.Collections.Generic.List<ReplicaResponse>();
 
     }
 
@@ -1563,6 +1575,45 @@ namespace CaptionService.Client
         /// </summary>
         [System.Text.Json.Serialization.JsonPropertyName("right")]
         public double Right { get; set; } = default!;
+
+    }
+
+    /// <summary>
+    /// A server that shares the registry.
+    /// </summary>
+    [System.CodeDom.Compiler.GeneratedCode("NJsonSchema", "14.8.0.0 (NJsonSchema v11.6.2.0 (Newtonsoft.Json v13.0.0.0))")]
+    public partial class ReplicaResponse
+    {
+
+        /// <summary>
+        /// Machine and process.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("name")]
+        public string Name { get; set; } = default!;
+
+        /// <summary>
+        /// Whether it is the one that answers.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("self")]
+        public bool Self { get; set; } = default!;
+
+        /// <summary>
+        /// Whether it serves the models that are active.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("current")]
+        public bool Current { get; set; } = default!;
+
+        /// <summary>
+        /// Why it does not, where it could not; it goes on with what it had.
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("problem")]
+        public string? Problem { get; set; } = default!;
+
+        /// <summary>
+        /// When it was last heard of (UTC).
+        /// </summary>
+        [System.Text.Json.Serialization.JsonPropertyName("seenAt")]
+        public System.DateTimeOffset SeenAt { get; set; } = default!;
 
     }
 

@@ -296,6 +296,40 @@ namespace CaptionService.Api.Migrations
                     b.ToTable("IdempotencyKeys");
                 });
 
+            modelBuilder.Entity("CaptionService.Api.Storage.RegistryGeneration", b =>
+                {
+                    b.Property<string>("Storage")
+                        .ValueGeneratedOnAdd();
+
+                    b.Property<long>("Number");
+
+                    b.HasKey("Storage");
+
+                    b.ToTable("RegistryGenerations");
+                });
+
+            modelBuilder.Entity("CaptionService.Api.Storage.Replica", b =>
+                {
+                    b.Property<string>("Id");
+
+                    b.Property<long>("Generation");
+
+                    b.Property<string>("Name")
+                        .IsRequired();
+
+                    b.Property<string>("Problem");
+
+                    b.Property<long>("SeenAt");
+
+                    b.Property<string>("Storage")
+                        .IsRequired()
+                        .ValueGeneratedOnAdd();
+
+                    b.HasKey("Id");
+
+                    b.ToTable("Replicas");
+                });
+
             modelBuilder.Entity("CaptionService.Api.Storage.TrainingJob", b =>
                 {
                     b.Property<string>("Id");

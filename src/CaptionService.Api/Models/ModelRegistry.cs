@@ -16,6 +16,10 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile RegisteredModel[] _all = [];       // by name, then version
     private volatile string? _defaultLanguage;
+    private long _generation;
+
+    /// <summary>The generation of the registry that <see cref="All"/> shows.</summary>
+    public long Generation => Volatile.Read(ref _generation);
 
     /// <summary>Completes when the models are known and the first of them serves.</summary>
     public Task Opened => _opened.Task;
@@ -85,7 +89,8 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     internal Task<ModelHold[]> Open(string folder, CancellationToken cancellation) => InTurn(async () =>
     {
         IReadOnlyList<ShippedModel> shipped = ShippedModel.Read(folder);
-        RegisteredModel[] all = await store.Open(shipped, cancellation);
+        RegistrySnapshot found = await store.Open(shipped, cancellation);
+        RegisteredModel[] all = found.All;
         var holds = new List<ModelHold>();
         try
         {
@@ -100,6 +105,7 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
                 {
                     // Rather the model that came with the product than none. What the database says stays, for who mends it.
                     Log.FellBack(logger, answers.Reference, broken);
+                    AddBroken(answers, broken);
                     all = [.. all.Select(model => Tokenizer.SameLanguage(model.Card.Language, language) ? model with { Active = model.Shipped } : model)];
                     holds.Add(await loaded.Hold(all.First(model => model.Shipped && Tokenizer.SameLanguage(model.Card.Language, language)), cancellation));
                 }
@@ -110,7 +116,7 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
             holds.ForEach(hold => hold.Dispose());
             throw;
         }
-        Show(all, holds.Select(hold => hold.Model));
+        Show(found with { All = all }, holds.Select(hold => hold.Model));
         foreach (LoadedModel model in holds.Select(hold => hold.Model))
         {
             Log.Opened(logger, model.Card.Name, model.Card.Language, model.Precision);
@@ -125,11 +131,11 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
     /// <summary>Puts a version into service: loaded and warmed up beside the one that answers, then made the one that does.</summary>
     /// <exception cref="ProblemException">There is no such model, or it cannot be loaded: then the other stays in service.</exception>
     public Task<RegisteredModel> Activate(string name, int version, CancellationToken cancellation) =>
-        InTurn(() => Activate(Find(name, version), rolledBack: null, cancellation), cancellation);
+        ChangeInTurn(() => Activate(Find(name, version), rolledBack: null, cancellation), cancellation);
 
     /// <summary>Takes the active version of a name out of service and puts in the one that was active before it, of whatever name.</summary>
     /// <exception cref="ProblemException">The name is not active, or nothing was active before, or that cannot be loaded.</exception>
-    public Task<RegisteredModel> Rollback(string name, CancellationToken cancellation) => InTurn(() =>
+    public Task<RegisteredModel> Rollback(string name, CancellationToken cancellation) => ChangeInTurn(() =>
     {
         RegisteredModel now = _all.FirstOrDefault(model => model.Card.Name == name && model.Active)
             ?? throw (_all.Any(model => model.Card.Name == name) ? new ProblemException(ProblemTable.NoEarlierModel, $"No version of '{name}' is active.") : NotFound(name));
@@ -172,26 +178,25 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
         {
             throw Refused("The bundle cannot be used.", broken, folder);
         }
-        return await InTurn(async () =>
+        return await ChangeInTurn(async () =>
         {
-            int version = await store.Add(folder, card, jobId, datasetId, cancellation);
-            Show(await store.Read(CancellationToken.None));
-            Log.Registered(logger, card.Name, version, card.Digest);
-            return Find(card.Name, version);
+            Show(await store.Add(Generation, folder, card, jobId, datasetId, cancellation));
+            RegisteredModel added = _all.Last(model => model.Card.Name == card.Name);
+            Log.Registered(logger, card.Name, added.Card.Version, card.Digest);
+            return added;
         }, cancellation);
     }
 
     /// <summary>Deletes a version; its number is not given again.</summary>
     /// <exception cref="ProblemException">There is no such model, it is active, or it came with the product.</exception>
-    public Task Delete(string name, int version, CancellationToken cancellation) => InTurn(async () =>
+    public Task Delete(string name, int version, CancellationToken cancellation) => ChangeInTurn(async () =>
     {
         RegisteredModel model = Find(name, version);
         if (model.Active)
             throw new ProblemException(ProblemTable.ModelActive, $"{model.Reference} is in service.");
         if (model.Shipped)
             throw new ProblemException(ProblemTable.ModelReadOnly, $"{model.Reference} comes with the product.");
-        await store.Delete(model, cancellation);
-        Show(await store.Read(CancellationToken.None));
+        Show(await store.Delete(Generation, model, cancellation));
         loaded.Forget(model);
         ModelStore.Remove(model.Folder);
         Log.Deleted(logger, model.Reference);
@@ -206,8 +211,9 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
         try
         {
             using ModelHold warm = await loaded.HoldFromDisk(model, cancellation);     // it must be there after a restart too
-            await store.Activate(model, rolledBack, cancellation);
-            Show(await store.Read(CancellationToken.None), warm.Model);       // from here on, requests that come take the new one
+            RegistrySnapshot now = await store.Activate(Generation, model, rolledBack, cancellation);
+            _broken.RemoveAll(broken => Tokenizer.SameLanguage(broken.Model.Card.Language, model.Card.Language));
+            Show(now, warm.Model);       // from here on, requests that come take the new one
         }
         catch (ModelBundleException broken)
         {
@@ -246,10 +252,12 @@ public sealed partial class ModelRegistry(ModelStore store, ActiveModels loaded,
         }
     }
 
-    private void Show(RegisteredModel[] all, params IEnumerable<LoadedModel> warm)
+    private void Show(RegistrySnapshot now, params IEnumerable<LoadedModel> warm)
     {
-        _all = all;
-        loaded.Keep(all.Where(model => model.Active), warm);
+        _all = Answering(now.All);
+        Problem = _broken.Count == 0 ? null : string.Join(' ', _broken.Select(broken => broken.Why));
+        Volatile.Write(ref _generation, now.Generation);
+        loaded.Keep(_all.Where(model => model.Active), warm);
     }
 
     private RegisteredModel? TryFind(string name, int version) => _all.FirstOrDefault(model => model.Card.Name == name && model.Card.Version == version);

@@ -5,12 +5,23 @@ using CaptionService.Api.Storage;
 using CaptionService.Captioning.Language;
 using CaptionService.Captioning.Models;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.Extensions.Options;
 
 namespace CaptionService.Api.Models;
 
-/// <summary>The registry's rows in the database and its folders on the disk. The row of a shipped model has no folder: the bundle is where configuration says.</summary>
-public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolder held, IOptions<StorageOptions> storage, TimeProvider time)
+/// <summary>All versions that are not deleted, by name, then by version, as they were in one generation of the registry.</summary>
+public sealed record RegistrySnapshot(long Generation, RegisteredModel[] All);
+
+/// <summary>Another server has changed the registry since it was read: look again, then try again.</summary>
+public sealed class RegistryMovedException : Exception;
+
+/// <summary>
+/// The registry's rows in the database and its folders on the disk. The row of a shipped model has no folder: the bundle is where
+/// configuration says. Servers may share both: every change is one transaction that holds the row of the generation, from which it
+/// is seen whether another server was faster, and which tells the others.
+/// </summary>
+public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolder data, IOptions<StorageOptions> storage, TimeProvider time)
 {
     private const string Unsettled = ".unsettled";      // an empty file beside a version's folder that may have no row yet
 
@@ -18,36 +29,40 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolde
     private IReadOnlyList<ShippedModel> _shipped = [];
 
     /// <summary>Brings the rows of the shipped models up to date; in languages where none is active, they become so.</summary>
-    /// <returns>All versions, by name, then by version.</returns>
-    internal async Task<RegisteredModel[]> Open(IReadOnlyList<ShippedModel> shipped, CancellationToken cancellation)
+    internal Task<RegistrySnapshot> Open(IReadOnlyList<ShippedModel> shipped, CancellationToken cancellation)
     {
         _shipped = shipped;
-        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
-        List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
-        if (held.TryHold())
-            Sweep(rows);
-        db.RemoveRange(rows.Where(row => row.Folder.Length == 0 && !shipped.Any(model => model.Card.Name == row.Name)));     // configuration named other models before
-        foreach (var (card, text, _) in shipped)
+        return Change(null, async db =>
         {
-            if (rows.Find(row => row.Folder.Length == 0 && row.Name == card.Name) is { } known)
-                (known.Digest, known.Language, known.Scores, known.Card) = (card.Digest, card.Language, Scores(card), text);
-            else
-                db.Add(Row(card, text, NextVersion(rows, card.Name), folder: "", null, null));
-        }
-        await db.SaveChangesAsync(cancellation);
-        List<ModelVersion> now = await db.ModelVersions.ToListAsync(cancellation);
-        foreach (ModelVersion first in now.Where(row => row.Folder.Length == 0 && !now.Exists(other => other.Active && Tokenizer.SameLanguage(other.Language, row.Language))))
-            (first.Active, first.ActivatedAt) = (true, time.GetUtcNow());
-        await db.SaveChangesAsync(cancellation);
-        return await Read(cancellation);
+            List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
+            Sweep(rows);
+            db.RemoveRange(rows.Where(row => row.Folder.Length == 0 && !shipped.Any(model => model.Card.Name == row.Name)));     // configuration named other models before
+            foreach (var (card, text, _) in shipped)
+            {
+                if (rows.Find(row => row.Folder.Length == 0 && row.Name == card.Name) is { } known)
+                    (known.Digest, known.Language, known.Scores, known.Card) = (card.Digest, card.Language, Scores(card), text);
+                else
+                    db.Add(Row(card, text, NextVersion(rows, card.Name), folder: "", null, null));
+            }
+            await db.SaveChangesAsync(cancellation);
+            List<ModelVersion> now = await db.ModelVersions.ToListAsync(cancellation);
+            foreach (ModelVersion first in now.Where(row => row.Folder.Length == 0 && !now.Exists(other => other.Active && Tokenizer.SameLanguage(other.Language, row.Language))))
+                (first.Active, first.ActivatedAt) = (true, time.GetUtcNow());
+        }, cancellation);
     }
 
-    /// <summary>All versions that are not deleted, by name, then by version.</summary>
-    public async Task<RegisteredModel[]> Read(CancellationToken cancellation)
+    /// <summary>What there is now.</summary>
+    public async Task<RegistrySnapshot> Read(CancellationToken cancellation)
     {
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
-        List<ModelVersion> rows = await db.ModelVersions.AsNoTracking().Where(row => row.DeletedAt == null).ToListAsync(cancellation);
-        return [.. rows.OrderBy(row => row.Name, StringComparer.Ordinal).ThenBy(row => row.Version).Select(Model)];
+        return await Read(db, cancellation);
+    }
+
+    /// <summary>The generation that there is now.</summary>
+    public async Task<long> ReadGeneration(CancellationToken cancellation)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        return await db.RegistryGenerations.Select(row => row.Number).SingleAsync(cancellation);
     }
 
     /// <summary>A copy of a bundle, in a temporary folder.</summary>
@@ -61,30 +76,33 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolde
     }
 
     /// <summary>Moves a checked bundle to its place as the next version of its name, and adds its row.</summary>
-    /// <returns>The version.</returns>
-    public async Task<int> Add(string folder, ModelCard card, string? jobId, string? datasetId, CancellationToken cancellation)
+    /// <exception cref="RegistryMovedException">The registry is no longer as in <paramref name="since"/>.</exception>
+    public async Task<RegistrySnapshot> Add(long since, string folder, ModelCard card, string? jobId, string? datasetId, CancellationToken cancellation)
     {
         string text = await File.ReadAllTextAsync(Path.Combine(folder, BundleFiles.Card), cancellation);
-        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
-        int version = NextVersion(await db.ModelVersions.Where(row => row.Name == card.Name).ToListAsync(cancellation), card.Name);
-        string below = Path.Combine(card.Name, $"{version}"), target = Path.Combine(storage.Value.Models, below);
-        Remove(target);             // left by a server that ended between this folder and its row
-        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-        await File.WriteAllBytesAsync(target + Unsettled, [], CancellationToken.None);
-        BundleWriter.Install(folder, target);
-        db.Add(Row(card, text, version, below, jobId, datasetId));
-        await db.SaveChangesAsync(CancellationToken.None);
-        File.Delete(target + Unsettled);
-        return version;
+        string mark = "";
+        RegistrySnapshot now = await Change(since, async db =>
+        {
+            int version = NextVersion(await db.ModelVersions.Where(row => row.Name == card.Name).ToListAsync(cancellation), card.Name);
+            string below = Path.Combine(card.Name, $"{version}"), target = Path.Combine(storage.Value.Models, below);
+            Remove(target);             // left by a server that ended between this folder and its row
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            await File.WriteAllBytesAsync(mark = target + Unsettled, [], CancellationToken.None);
+            BundleWriter.Install(folder, target);
+            db.Add(Row(card, text, version, below, jobId, datasetId));
+        }, cancellation);
+        File.Delete(mark);
+        return now;
     }
 
     /// <summary>Marks a version as the active one of its language.</summary>
+    /// <param name="since">The generation that the caller saw.</param>
     /// <param name="model">The version.</param>
     /// <param name="rolledBack">The version that it replaces on a way back, which is then as if it had never been active.</param>
     /// <param name="cancellation">Gives up.</param>
-    public async Task Activate(RegisteredModel model, RegisteredModel? rolledBack, CancellationToken cancellation)
+    /// <exception cref="RegistryMovedException">The registry is no longer as in <paramref name="since"/>.</exception>
+    public Task<RegistrySnapshot> Activate(long since, RegisteredModel model, RegisteredModel? rolledBack, CancellationToken cancellation) => Change(since, async db =>
     {
-        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         List<ModelVersion> rows = await db.ModelVersions.ToListAsync(cancellation);
         foreach (ModelVersion row in rows.Where(row => row.Active && Tokenizer.SameLanguage(row.Language, model.Card.Language)))
             row.Active = false;
@@ -92,17 +110,15 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolde
         (activated.Active, activated.ActivatedAt) = (true, rolledBack is null ? time.GetUtcNow() : activated.ActivatedAt);
         if (rolledBack is not null)
             rows.Single(row => row.Name == rolledBack.Card.Name && row.Version == rolledBack.Card.Version).ActivatedAt = null;
-        await db.SaveChangesAsync(CancellationToken.None);
-    }
+    }, cancellation);
 
     /// <summary>Marks a version as deleted: the row stays, so that its number is not given again.</summary>
-    public async Task Delete(RegisteredModel model, CancellationToken cancellation)
+    /// <exception cref="RegistryMovedException">The registry is no longer as in <paramref name="since"/>.</exception>
+    public Task<RegistrySnapshot> Delete(long since, RegisteredModel model, CancellationToken cancellation) => Change(since, async db =>
     {
-        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         ModelVersion row = await db.ModelVersions.SingleAsync(row => row.Name == model.Card.Name && row.Version == model.Card.Version, cancellation);
         (row.DeletedAt, row.ActivatedAt, row.Active) = (time.GetUtcNow(), null, false);
-        await db.SaveChangesAsync(CancellationToken.None);
-    }
+    }, cancellation);
 
     /// <summary>Deletes a folder, where it is there.</summary>
     public static void Remove(string folder)
@@ -111,7 +127,7 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolde
             Directory.Delete(folder, recursive: true);
     }
 
-    // What a server's death left between a folder and its row, where no other works in the folder.
+    // What a server's death left between a folder and its row. In a change: no other server is between them now.
     private void Sweep(List<ModelVersion> rows)
     {
         foreach (string mark in Directory.GetFiles(storage.Value.Models, "*" + Unsettled, SearchOption.AllDirectories))
@@ -123,6 +139,36 @@ public sealed class ModelStore(IDbContextFactory<CaptionDb> databases, DataFolde
         }
         foreach (ModelVersion deleted in rows.Where(row => row.DeletedAt is not null && row.Folder.Length > 0))
             Remove(Path.Combine(storage.Value.Models, deleted.Folder));
+    }
+
+    private async Task<RegistrySnapshot> Change(long? since, Func<CaptionDb, Task> change, CancellationToken cancellation)
+    {
+        await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
+        await using IDbContextTransaction turn = await db.Database.BeginTransactionAsync(cancellation);
+        if (since is null)
+        {
+            await db.Database.ExecuteSqlAsync($"""INSERT INTO "RegistryGenerations" ("Storage", "Number") VALUES ({data.Id}, 0) ON CONFLICT DO NOTHING""", cancellation);
+        }
+        // From here to the end no other server gets past this line.
+        int held = await db.RegistryGenerations.Where(row => since == null || row.Number == since)
+            .ExecuteUpdateAsync(row => row.SetProperty(generation => generation.Number, generation => generation.Number + 1), cancellation);
+        if (held == 0)
+            throw new RegistryMovedException();
+        await change(db);
+        await db.SaveChangesAsync(CancellationToken.None);
+        RegistrySnapshot now = await Read(db, CancellationToken.None);
+        await RegistryNews.Tell(db, CancellationToken.None);
+        await turn.CommitAsync(CancellationToken.None);
+        return now;
+    }
+
+    private async Task<RegistrySnapshot> Read(CaptionDb db, CancellationToken cancellation)
+    {
+        long generation = await db.RegistryGenerations.AsNoTracking().Select(row => row.Number).SingleAsync(cancellation);     // first: what comes in between is read again
+        List<ModelVersion> rows = await db.ModelVersions.AsNoTracking().Where(row => row.DeletedAt == null).ToListAsync(cancellation);
+        // Where a server of another release shares the registry, it may have models that did not come with this one.
+        IEnumerable<ModelVersion> known = rows.Where(row => row.Folder.Length > 0 || _shipped.Any(model => model.Card.Name == row.Name));
+        return new RegistrySnapshot(generation, [.. known.OrderBy(row => row.Name, StringComparer.Ordinal).ThenBy(row => row.Version).Select(Model)]);
     }
 
     private RegisteredModel Model(ModelVersion row)

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using CaptionService.Api.Storage;
 using CaptionService.Captioning.Confidence;
 using CaptionService.Captioning.Files;
@@ -20,7 +21,10 @@ public static class ModelsApi
         services.AddOptions<ModelsOptions>().BindConfiguration(ModelsOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ActiveModels>();
         services.AddSingleton<ModelStore>();
-        return services.AddSingleton<ModelRegistry>();
+        services.AddSingleton<ModelRegistry>();
+        services.AddSingleton<RegistryNews>();
+        services.AddSingleton<Replicas>();
+        return services.AddHostedService(provider => provider.GetRequiredService<Replicas>());
     }
 
     /// <summary>Maps <c>/models</c>.</summary>
@@ -28,8 +32,8 @@ public static class ModelsApi
     {
         RouteGroupBuilder models = routes.MapGroup("/models").WithTags("Models");
 
-        models.MapGet("/", Ok<ModelsResponse> (ModelRegistry registry) => TypedResults.Ok(new ModelsResponse(
-                [.. registry.All.GroupBy(model => model.Card.Name).Select(versions => ModelResponse.Of(versions, registry)).OrderByDescending(model => model.Default)])))
+        models.MapGet("/", Ok<ModelsResponse> (ModelRegistry registry, Replicas replicas) => TypedResults.Ok(new ModelsResponse(
+                [.. registry.All.GroupBy(model => model.Card.Name).Select(versions => ModelResponse.Of(versions, registry)).OrderByDescending(model => model.Default)], replicas.Known)))
             .Needs(Scope.Caption).WithName("GetModels").WithSummary("The models, the one that answers first")
             .WithDescription("Of each model the version that is active, or else the newest, and a list of all versions. Empty while the first model loads.");
 
@@ -46,20 +50,23 @@ public static class ModelsApi
                 + "the version the next of that name. It is not active until it is activated.")
             .Problems(400, 408, 413, 415, 422, 503, 507).Describe(DescribeUpload);
 
-        models.MapPost("/{name}/versions/{version:int:min(1)}/activate", async Task<Ok<ModelVersionResponse>> (string name, int version, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
+        models.MapPost("/{name}/versions/{version:int:min(1)}/activate", async Task<Ok<ModelVersionResponse>> (string name, int version, ModelRegistry registry, Replicas replicas, Readiness readiness, CancellationToken aborted) =>
             {
                 readiness.ThrowIfNotReady();
-                return TypedResults.Ok(ModelVersionResponse.Of(await registry.Activate(name, version, aborted)));
+                RegisteredModel active = await registry.Activate(name, version, aborted);
+                return TypedResults.Ok(ModelVersionResponse.Of(active) with { NotYetAt = await replicas.Behind(aborted) });
             })
             .Needs(Scope.Admin).WithName("ActivateModel").WithSummary("Puts a version into service, without a gap")
             .WithDescription("The model is loaded and warmed up beside the one that answers, which takes a second or two; then requests that come take the new one, and those that came before "
-                + "are answered by the old one. One version is active for each language. If it cannot be loaded, the old one stays and the problem says why. Survives a restart.")
+                + "are answered by the old one. One version is active for each language. If it cannot be loaded, the old one stays and the problem says why. Survives a restart. "
+                + "Where several servers share the registry, the answer comes when all of them serve it, or after half a minute: `notYetAt` names those that do not.")
             .Problems(404, 422, 503);
 
-        models.MapPost("/{name}/rollback", async Task<Ok<ModelVersionResponse>> (string name, ModelRegistry registry, Readiness readiness, CancellationToken aborted) =>
+        models.MapPost("/{name}/rollback", async Task<Ok<ModelVersionResponse>> (string name, ModelRegistry registry, Replicas replicas, Readiness readiness, CancellationToken aborted) =>
             {
                 readiness.ThrowIfNotReady();
-                return TypedResults.Ok(ModelVersionResponse.Of(await registry.Rollback(name, aborted)));
+                RegisteredModel active = await registry.Rollback(name, aborted);
+                return TypedResults.Ok(ModelVersionResponse.Of(active) with { NotYetAt = await replicas.Behind(aborted) });
             })
             .Needs(Scope.Admin).WithName("RollbackModel").WithSummary("Puts back the version that was active before")
             .WithDescription("`name` is the active model's; what was active before it may have another name. Doing it again goes one further back.")
@@ -149,7 +156,8 @@ public static class ModelsApi
 
 /// <summary>Answer of <c>GET /models</c>.</summary>
 /// <param name="Models">The models, the one that answers first; empty while it loads.</param>
-public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models);
+/// <param name="Replicas">The servers that share this registry, this one among them, a few seconds ago; empty where the database is a file.</param>
+public sealed record ModelsResponse(IReadOnlyList<ModelResponse> Models, IReadOnlyList<ReplicaResponse> Replicas);
 
 /// <summary>One model: the version that <c>model=name</c> means, and all versions.</summary>
 /// <param name="Name">Its name.</param>
@@ -245,6 +253,10 @@ public sealed record CheckResponse(int Photos, int Captions, double Right, doubl
 public sealed record ModelVersionResponse(string Name, int Version, string Digest, string Language, IReadOnlyDictionary<string, double> Scores,
     string? Job, string? Dataset, bool Shipped, DateTimeOffset CreatedAt, bool Active, DateTimeOffset? ActivatedAt)
 {
+    /// <summary>Of an activation: servers that share this registry and do not serve it yet, with the reason where they gave one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ReplicaResponse>? NotYetAt { get; init; }
+
     internal static ModelVersionResponse Of(RegisteredModel model) => new(model.Card.Name, model.Card.Version, model.Card.Digest, model.Card.Language, model.Card.Scores,
         model.JobId, model.DatasetId, model.Shipped, model.CreatedAt, model.Active, model.ActivatedAt);
 }

@@ -32,6 +32,12 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
     /// <summary>The registry of models.</summary>
     public DbSet<ModelVersion> ModelVersions => Set<ModelVersion>();
 
+    /// <summary>How often the registry was changed: one row.</summary>
+    public DbSet<RegistryGeneration> RegistryGenerations => Set<RegistryGeneration>();
+
+    /// <summary>Servers that run.</summary>
+    public DbSet<Replica> Replicas => Set<Replica>();
+
     /// <summary>Evaluations and comparisons.</summary>
     public DbSet<Evaluation> Evaluations => Set<Evaluation>();
 
@@ -81,6 +87,8 @@ public sealed class CaptionDb(DbContextOptions<CaptionDb> options, DataFolder fo
         });
         Own<WebhookMessage>(modelBuilder, message => message.HasIndex(m => m.NextAt));
         Own<IdempotencyKey>(modelBuilder, key => key.HasKey(StorageColumn, nameof(IdempotencyKey.Key)));
+        Own<RegistryGeneration>(modelBuilder, generation => generation.HasKey(StorageColumn));
+        Own<Replica>(modelBuilder);
         Own<ModelVersion>(modelBuilder, version =>
         {
             version.HasKey(StorageColumn, nameof(ModelVersion.Name), nameof(ModelVersion.Version));
