@@ -20,7 +20,7 @@ stop_all() {
   [ ! -f "$work/postgres/postmaster.pid" ] || kill -QUIT "$(head -1 "$work/postgres/postmaster.pid")" || true
   [ ! -f "$work/nginx.pid" ] || kill "$(cat "$work/nginx.pid")" || true
 }
-trap 'stop_all; finish' EXIT
+trap 'code=$?; stop_all; (exit $code); finish' EXIT
 
 step 'PostgreSQL'
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
@@ -34,7 +34,7 @@ export Storage__Folder=$work/data Storage__Database=postgres ConnectionStrings__
 export Captioning__ModelFolder=$PWD/src/CaptionService.Captioning/DefaultModels/everyday-en Forwarded__Proxies__0=127.0.0.1
 program=$PWD/src/CaptionService.Api/bin/Release/net10.0/CaptionService.Api.dll
 launch() { dotnet "$program" --urls "http://127.0.0.1:${ports[$1]}" >> "$work/server.log" 2>&1 & pids[$1]=$!; }
-ready() { curl -sf "http://127.0.0.1:${ports[$1]}/health/ready"; }
+ready() { kill -0 "${pids[$1]}" && curl -sf "http://127.0.0.1:${ports[$1]}/health/ready"; }
 
 step 'Three servers'
 for i in 0 1 2; do ports[$i]=$(free_port $((18300 + 50 * i)) $((18349 + 50 * i))); launch $i; done

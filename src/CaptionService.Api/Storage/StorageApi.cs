@@ -86,8 +86,15 @@ public static partial class StorageApi
             if (!db.Database.IsNpgsql())
                 return null;
             var database = db.GetService<IRelationalDatabaseCreator>();
-            if (!await database.ExistsAsync(cancellation))
-                await database.CreateAsync(cancellation);
+            try
+            {
+                if (!await database.ExistsAsync(cancellation))
+                    await database.CreateAsync(cancellation);
+            }
+            catch (PostgresException made) when (made.SqlState is PostgresErrorCodes.DuplicateDatabase or PostgresErrorCodes.UniqueViolation)
+            {
+                // Another server was faster.
+            }
             // Held until its connection closes: one of its own, not kept in the pool.
             var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(configuration.GetConnectionString(StorageOptions.PostgresConnection)) { Pooling = false }.ToString());
             await connection.OpenAsync(cancellation);
