@@ -11,6 +11,7 @@ namespace CaptionService.Benchmarks;
 /// <c>training [REQUESTS [ARCHIVE]]</c> = captioning while a job trains; <c>upload [MB]</c> = memory while an archive of 1 GB is taken in;
 /// <c>bulk [PHOTOS [REQUESTS [whole]]]</c> = a caption job's rate, and what it costs requests;
 /// <c>hostile [MUTATIONS [FOLDER]]</c> = damaged photos, 100 in each format, and a folder's files;
+/// <c>telemetry [TURNS [PHOTOS]]</c> = what OpenTelemetry costs a service;
 /// <c>slow [CLIENTS]</c> = 500 clients that send a byte a second; <c>drains [COUNT]</c> = 50 shutdowns under full load;
 /// <c>decoder [ROUNDS]</c> = decoding here and in another process; <c>alt FOLDER [LANGUAGES [PHOTOS]]</c> = alt text on development photos.
 /// </summary>
@@ -40,6 +41,8 @@ public static class Program
             int[] numbers = [.. args.Skip(1).Take(2).Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
             return await BulkBenchmark.RunAsync(numbers.ElementAtOrDefault(0) is > 0 and var photos ? photos : 10_000, numbers.Length > 1 ? numbers[1] : 400, args.Contains("whole")) ? 0 : 1;
         }
+        if (part is "telemetry")
+            await TelemetryBenchmark.RunAsync(Number(args, 1, 20), Number(args, 2, 40));
         if (part is "slow")
             return await SlowClients.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "500", CultureInfo.InvariantCulture)) ? 0 : 1;
         if (part is "decoder")
@@ -54,6 +57,9 @@ public static class Program
             await UploadBenchmark.RunAsync(int.Parse(args.ElementAtOrDefault(1) ?? "1000", CultureInfo.InvariantCulture));
         return 0;
     }
+
+    private static int Number(string[] args, int at, int otherwise) =>
+        int.Parse(args.ElementAtOrDefault(at) ?? $"{otherwise}", CultureInfo.InvariantCulture);
 
     internal static void Row(string what, string figure)
     {
