@@ -15,6 +15,8 @@ namespace CaptionService.Api.Datasets;
 internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> databases, TrainerRunner trainers, IOptions<StorageOptions> storage, IOptions<DatasetsOptions> options,
     ILogger<DatasetInspector> logger) : ITrainerWork
 {
+    private const int MaxCrashes = 3;       // killed it may have been by chance; then the data set is what crashes it
+
     private readonly ConcurrentQueue<string> _waiting = [];
     private readonly ConcurrentDictionary<string, CancellationTokenSource> _dropped = [];
 
@@ -57,6 +59,8 @@ internal sealed partial class DatasetInspector(IDbContextFactory<CaptionDb> data
                 return;
             string folder = Path.Combine(storage.Value.Datasets, id);
             TrainerEnd end = await Run(folder, dropped.Token);
+            for (int crashes = 1; end.Outcome == TrainerOutcome.Crashed && crashes < MaxCrashes; crashes++)
+                end = await Run(folder, dropped.Token);
             string file = Path.Combine(folder, DatasetFolder.Report);
             if (end.Outcome == TrainerOutcome.Succeeded && JsonSerializer.Deserialize<DatasetReport>(await File.ReadAllBytesAsync(file, dropped.Token), TrainingEvent.Json) is { } report)
             {
