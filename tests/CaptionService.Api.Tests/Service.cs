@@ -22,7 +22,7 @@ namespace CaptionService.Api.Tests;
 /// <summary>The service itself on a real port, with the model it is shipped with. One for all tests.</summary>
 public sealed class Service : IAsyncLifetime
 {
-    private readonly ServiceFactory _factory = new(host => host.UseSetting("Captioning:Deadline", "00:05:00").UseSetting("Cors:Origins:0", WebClientsTests.Origin).UseSetting("Compatible:Aliases:llava", "everyday-en")
+    private readonly ServiceFactory _factory = new(host => host.UseSetting("Captioning:DecoderProcesses", "2").UseSetting("Captioning:Deadline", "00:05:00").UseSetting("Cors:Origins:0", WebClientsTests.Origin).UseSetting("Compatible:Aliases:llava", "everyday-en")
         .UseSetting("CaptionJobs:Folders:samples", Path.Combine(AppContext.BaseDirectory, "samples")));
 
     private readonly Dictionary<string, string> _best = [];
@@ -135,6 +135,7 @@ public sealed class ServiceFactory : WebApplicationFactory<Program>
     {
         builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
         builder.UseSetting("Storage:Folder", Storage);
+        builder.UseSetting("Captioning:DecoderProcesses", "0");     // two programs for each service would be most of its start
         _configure(builder);
     }
 

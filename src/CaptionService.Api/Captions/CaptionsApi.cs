@@ -28,6 +28,7 @@ public static class CaptionsApi
         services.AddSingleton<CaptionMetrics>();
         services.AddSingleton<CaptionCache>();
         services.AddSingleton<PhotoDecoder>();
+        services.AddHostedService(provider => provider.GetRequiredService<PhotoDecoder>());
         services.AddSingleton<CaptionRequestReader>();
         services.AddSingleton<CaptionCall>();
         services.Configure<SwaggerGenOptions>(swagger => swagger.MapType<JsonPhoto>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "byte" }));

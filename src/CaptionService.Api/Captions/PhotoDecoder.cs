@@ -11,7 +11,7 @@ namespace CaptionService.Api.Captions;
 /// its decoder and is refused; nothing else is lost. A decoder is started when it is needed and answers one photo after the other.
 /// </summary>
 internal sealed partial class PhotoDecoder(IOptions<CaptioningOptions> options, TimeProvider time, ILogger<PhotoDecoder> logger)
-    : IDisposable
+    : IHostedService, IDisposable
 {
     /// <summary>The program's argument that makes it a decoder.</summary>
     public const string Verb = "decode";
@@ -37,6 +37,17 @@ internal sealed partial class PhotoDecoder(IOptions<CaptioningOptions> options, 
             _turn.Release();
         }
     }
+
+    /// <summary>Has one decoder wait for the first photo.</summary>
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (options.Value.DecoderProcesses != 0)
+            _idle.Add(Start());
+        return Task.CompletedTask;
+    }
+
+    /// <inheritdoc />
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;       // photos that were accepted may still come
 
     private Photo Ask(ReadOnlySpan<byte> bytes)
     {

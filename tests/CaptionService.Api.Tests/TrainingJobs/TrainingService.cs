@@ -55,7 +55,7 @@ public sealed class TrainingService : IAsyncDisposable
         Storage = storage ?? Directory.CreateTempSubdirectory("captionservice-").FullName;
         _settings = new Dictionary<string, string>
         {
-            ["Storage:Folder"] = Storage, ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30",
+            ["Storage:Folder"] = Storage, ["Captioning:DecoderProcesses"] = "0", ["urls"] = "http://127.0.0.1:0", ["Training:Follow"] = "00:00:00.100", ["Training:StopGrace"] = "00:00:30",
             ["Training:Niceness"] = "1", ["Training:CudaDevices"] = "0", ["Training:CudaMemoryFraction"] = "0.5",
             [ShippedSmall.Setting] = features.Shipped.Folder,
         };
