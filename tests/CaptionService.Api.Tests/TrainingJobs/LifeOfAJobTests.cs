@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using CaptionService.Captioning.Jobs;
 
 namespace CaptionService.Api.Tests.TrainingJobs;
@@ -68,6 +70,14 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         Assert.Equal(6, (int)job["attempt"]!);
         string whole = await service.StartJob(dataset, SmallDataset.Job(Epochs));
         await service.Until(whole, "succeeded");
+
+        // What the last of the servers measured: the attempt that was cancelled, and the two that ended well.
+        string metrics = await service.Client.GetStringAsync("/metrics", Service.Cancellation);
+        Assert.Equal("1", Measured(metrics, "training_attempt_duration_seconds_count", "training_outcome=\"stopped\""));
+        Assert.Equal("2", Measured(metrics, "training_attempt_duration_seconds_count", "training_outcome=\"succeeded\""));
+        string seconds = Measured(metrics, "training_attempt_duration_seconds_sum", "training_outcome=\"succeeded\"");
+        Assert.True(double.Parse(seconds, CultureInfo.InvariantCulture) > 0);
+        Assert.Equal("0", Measured(metrics, "training_active_jobs", ""));
 
         foreach (string file in (string[])["checkpoint.safetensors", "model/decoder.safetensors"])
         {
@@ -214,6 +224,9 @@ public sealed class LifeOfAJobTests(Databases databases, SharedFeatures features
         Assert.Contains("3 attempts in a row ended without progress", (string?)ended["error"], StringComparison.Ordinal);
         Assert.Contains("137", (string?)ended["error"], StringComparison.Ordinal);
     }
+
+    private static string Measured(string metrics, string name, string label) =>
+        Regex.Match(metrics, $@"^{name}\{{[^}}]*{Regex.Escape(label)}[^}}]*\}} (\S+)", RegexOptions.Multiline).Groups[1].Value;
 
     // Field 19 of /proc/PID/stat; the name in field 2 may hold spaces.
     private static string Nice(int pid) => File.ReadAllText($"/proc/{pid}/stat").Split(") ")[1].Split(' ')[16];
