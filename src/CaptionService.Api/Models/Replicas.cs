@@ -71,9 +71,9 @@ public sealed partial class Replicas(ModelRegistry registry, RegistryNews news, 
             await using CaptionDb db = await databases.CreateDbContextAsync(cancellationToken);
             await db.Replicas.Where(replica => replica.Id == _id).ExecuteDeleteAsync(cancellationToken);
         }
-        catch (Exception failure) when (StorageProblems.Of(failure) is not null)
+        catch (Exception failure) when (failure is ObjectDisposedException || StorageProblems.Of(failure) is not null)
         {
-            // The others will see that nothing is heard of it.
+            // The host is gone already, or the database: the others will see that nothing is heard of it.
         }
     }
 
