@@ -28,7 +28,7 @@ public sealed record Comparison(string First, string Second, int Photos, double 
         PairedDifference found = PairedBootstrap.Compare([.. one.Items.Select(item => 100 * item.Cider)], [.. other.Items.Select(item => 100 * item.Cider)]);
         string verdict = found.Better ? "better" : found.Worse ? "worse" : "unclear";
         string says = string.Create(CultureInfo.InvariantCulture, $"CIDEr {found.Difference:+0.0;-0.0;+0.0}, 95 % between {found.Low:+0.0;-0.0;+0.0} and {found.High:+0.0;-0.0;+0.0}");
-        string between = $"({first} against {second}, {one.Items.Count} photos)";
+        string between = $"({first} against {second}, {ShortText.Count(one.Items.Count, "photo")})";
         string sentence = verdict == "unclear"
             ? $"no clear difference: {says} {between}; more photos would narrow it"
             : $"{verdict}: {says} {between}";

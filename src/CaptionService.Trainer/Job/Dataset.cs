@@ -139,7 +139,7 @@ public sealed class Dataset
             throw new DatasetException($"{missing.Length} photos are missing, {string.Join(", ", missing.Take(5))} among them.");
         var both = splits.Train.Select(p => p.Name).Intersect(splits.Dev.Select(p => p.Name)).ToArray();
         if (both.Length > 0)
-            throw new DatasetException($"{both.Length} photos are in both splits, {string.Join(", ", both.Take(5))} among them: the scores would flatter.");
+            throw new DatasetException($"{both.Length} {(both.Length == 1 ? "photo is" : "photos are")} in both splits, {string.Join(", ", both.Take(5))} among them: the scores would flatter.");
         return splits;
     }
 

@@ -116,7 +116,7 @@ public sealed class DatasetTests : IDisposable
     public void Photos_in_both_splits_are_named()
     {
         File.AppendAllText(_job.File("dev.txt"), "cat.jpg\n");
-        Assert.StartsWith("1 photos are in both splits, cat.jpg ", Assert.Throws<DatasetException>(() => Load()).Message);
+        Assert.StartsWith("1 photo is in both splits, cat.jpg ", Assert.Throws<DatasetException>(() => Load()).Message);
     }
 
     [Theory]
