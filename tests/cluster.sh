@@ -27,8 +27,11 @@ as_postgres() { if [ "$(id -u)" -eq 0 ]; then runuser -u postgres -- "$@"; else 
 mkdir "$work/postgres" && chmod 755 "$work"
 [ "$(id -u)" -ne 0 ] || chown postgres "$work/postgres"
 (cd / && as_postgres initdb -D "$work/postgres" -U test -A trust --no-sync -E UTF8 --locale=C > /dev/null)
-(cd / && exec runuser -u "$([ "$(id -u)" -eq 0 ] && echo postgres || id -un)" -- "$(command -v postgres)" -D "$work/postgres" -p "$db_port" -k "$work/postgres" -c listen_addresses=127.0.0.1 -c fsync=off) > "$work/postgres.log" 2>&1 &
-until_true 30 'the database answers' bash -c ": <> /dev/tcp/127.0.0.1/$db_port"
+start_postgres() {
+  (cd / && as_postgres "$(command -v postgres)" -D "$work/postgres" -p "$db_port" -k "$work/postgres" -c listen_addresses=127.0.0.1 -c fsync=off) >> "$work/postgres.log" 2>&1 &
+  until_true 30 'the database answers' bash -c ": <> /dev/tcp/127.0.0.1/$db_port"
+}
+start_postgres
 
 export Storage__Folder=$work/data Storage__Database=postgres ConnectionStrings__Postgres="Host=127.0.0.1;Port=$db_port;Username=test;Database=captions"
 export Captioning__ModelFolder=$PWD/src/CaptionService.Captioning/DefaultModels/everyday-en Forwarded__Proxies__0=127.0.0.1
@@ -83,6 +86,17 @@ for swap in $(seq "$swaps"); do
   for i in 0 1 2; do [ "$(made_by $i)" = "everyday-en@$version" ] || { echo "  NOT SO: server $i answers with everyday-en@$version"; exit 1; }; done
 done
 echo "  the slowest swap took $slowest ms"
+judge
+
+step 'The database away for 12 s, and back'
+load "$url"
+kill -INT "$(head -1 "$work/postgres/postmaster.pid")"
+sleep 12
+for i in 0 1 2; do expect "server $i captions" made_by $i; done
+expect 'a change is refused' test "$(curl -s -o /dev/null -w '%{http_code}' -X POST "$url/models/everyday-en/versions/1/activate")" = 503
+start_postgres
+swapped() { jq -e '.active and .notYetAt == []' <(curl -sf -X POST "$url/models/everyday-en/versions/1/activate"); }
+until_true 30 'a swap is at all servers again' swapped
 judge
 
 step "$kills servers killed under load"

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using CaptionService.Api.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
@@ -37,8 +36,9 @@ public sealed class RegistryNews(IConfiguration configuration, IOptions<StorageO
             _listening ??= await Listen(cancellation);
             await _listening.WaitAsync(atMost, cancellation);
         }
-        catch (Exception broken) when (broken is NpgsqlException or SocketException or IOException or TimeoutException)
+        catch (Exception) when (!cancellation.IsCancellationRequested)
         {
+            // The database is away, however the connection says so. It is asked for again at the next wait.
             await DisposeAsync();
             await Task.Delay(atMost, time, cancellation);
         }

@@ -44,9 +44,11 @@ public sealed partial class Replicas(ModelRegistry registry, RegistryNews news, 
         {
             try
             {
-                await registry.Follow(again: look % LooksUntilAgain == 0, stoppingToken);
-                if (news.Tells)
-                    await Report(stoppingToken);
+                Task follow = registry.Follow(again: look % LooksUntilAgain == 0, stoppingToken);
+                while (await Task.WhenAny(follow, Task.Delay(s_look, time, stoppingToken)) != follow)
+                    await Report(stoppingToken);        // who loads a model for long is not gone: the others wait for it
+                await follow;
+                await Report(stoppingToken);
                 heard = true;
             }
             catch (Exception failure) when (!stoppingToken.IsCancellationRequested)
@@ -79,6 +81,8 @@ public sealed partial class Replicas(ModelRegistry registry, RegistryNews news, 
 
     private async Task Report(CancellationToken cancellation)
     {
+        if (!news.Tells)
+            return;
         await using CaptionDb db = await databases.CreateDbContextAsync(cancellation);
         DateTimeOffset now = time.GetUtcNow(), gone = now - 4 * s_live;
         await db.Replicas.Where(replica => replica.SeenAt < gone).ExecuteDeleteAsync(cancellation);
