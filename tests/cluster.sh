@@ -48,9 +48,7 @@ sed -e "s/127.0.0.1:8000/127.0.0.1:$proxy_port/" -e "s/127.0.0.1:8080/127.0.0.1:
 haproxy -db -f "$work/haproxy.cfg" > "$work/haproxy.log" 2>&1 & others+=($!)
 {
   echo "pid $work/nginx.pid; error_log $work/nginx.log; events {} http { access_log off; client_body_temp_path $work; proxy_temp_path $work; fastcgi_temp_path $work; uwsgi_temp_path $work; scgi_temp_path $work;"
-  for i in 0 1 2; do printf 'server 127.0.0.1:%s max_fails=1 fail_timeout=2s;\n' "${ports[$i]}"; done > "$work/servers"
-  sed -e "s/listen 80;/listen 127.0.0.1:$nginx_port;/" -e "/server 127.0.0.1:8080/{r $work/servers
-d}" deploy/nginx.conf
+  sed -e "s/listen 80;/listen 127.0.0.1:$nginx_port;/" -e "s/127.0.0.1:8080/127.0.0.1:${ports[0]}/" -e "s/127.0.0.1:8081/127.0.0.1:${ports[1]}/" -e "s/127.0.0.1:8082/127.0.0.1:${ports[2]}/" deploy/nginx-replicas.conf
   echo '}'
 } > "$work/nginx.conf"
 nginx -c "$work/nginx.conf" 2> "$work/nginx.log"
