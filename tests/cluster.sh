@@ -10,7 +10,6 @@ swaps=${1:-10} kills=${2:-3} rollings=${3:-1}
 PATH=$PATH:/usr/sbin:$(ls -d /usr/lib/postgresql/*/bin 2> /dev/null | tail -1)
 for tool in initdb haproxy nginx; do command -v $tool > /dev/null || { echo "cluster.sh: skipped, there is no $tool"; exit 0; }; done
 
-free_port() { for p in $(seq "$1" "$2"); do (: <> "/dev/tcp/127.0.0.1/$p") 2> /dev/null || { echo "$p"; break; }; done; }
 db_port=$(free_port 18500 18599) proxy_port=$(free_port 18600 18699) nginx_port=$(free_port 18700 18799)
 declare -a pids=() ports=()
 others=()

@@ -17,7 +17,8 @@ until_true() { local seconds=$1 what=$2; shift 2; local end=$((SECONDS + seconds
 api() { curl -sS --fail-with-body --max-time 60 "$@"; }
 is() { [ "$(api "$url$1" | jq -r "$2")" = "$3" ]; }
 
-port=$(for p in $(seq 18200 18299); do (: <> "/dev/tcp/127.0.0.1/$p") 2> /dev/null || { echo "$p"; break; }; done)
+free_port() { for p in $(seq "$1" "$2"); do (: <> "/dev/tcp/127.0.0.1/$p") 2> /dev/null || { echo "$p"; break; }; done; }
+port=$(free_port 18200 18299)
 url=http://127.0.0.1:$port
 # Starts the service with the command that is given, and its address.
 start_with() {

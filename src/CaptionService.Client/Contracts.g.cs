@@ -1369,7 +1369,7 @@ namespace CaptionService.Client
         public System.DateTimeOffset? ActivatedAt { get; set; } = default!;
 
         /// <summary>
-        /// Of an activation: servers that share this registry and do not serve it yet, with the reason where they gave one.
+        /// Servers that share this registry and do not serve an activation yet, with the reason where they gave one.
         /// </summary>
         [System.Text.Json.Serialization.JsonPropertyName("notYetAt")]
         public System.Collections.Generic.IReadOnlyList<ReplicaResponse>? NotYetAt { get; set; } = default!;

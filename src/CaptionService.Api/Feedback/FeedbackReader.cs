@@ -12,7 +12,7 @@ using Microsoft.Net.Http.Headers;
 namespace CaptionService.Api.Feedback;
 
 /// <summary>One correction as it came, checked.</summary>
-/// <param name="Digest">Of the photo.</param>
+/// <param name="Digest">SHA-256 of the photo's file.</param>
 /// <param name="Photo">The photo's file, where it was sent.</param>
 /// <param name="Texts">What is said of it.</param>
 internal sealed record FeedbackRequest(string Digest, byte[]? Photo, FeedbackTexts Texts);

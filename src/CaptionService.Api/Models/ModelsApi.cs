@@ -253,7 +253,7 @@ public sealed record CheckResponse(int Photos, int Captions, double Right, doubl
 public sealed record ModelVersionResponse(string Name, int Version, string Digest, string Language, IReadOnlyDictionary<string, double> Scores,
     string? Job, string? Dataset, bool Shipped, DateTimeOffset CreatedAt, bool Active, DateTimeOffset? ActivatedAt)
 {
-    /// <summary>Of an activation: servers that share this registry and do not serve it yet, with the reason where they gave one.</summary>
+    /// <summary>Servers that share this registry and do not serve an activation yet, with the reason where they gave one.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<ReplicaResponse>? NotYetAt { get; init; }
 

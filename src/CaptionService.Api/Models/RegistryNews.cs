@@ -33,7 +33,7 @@ public sealed class RegistryNews(IConfiguration configuration, IOptions<StorageO
         }
         try
         {
-            _listening ??= await Listen(cancellation);
+            _listening ??= await StorageApi.OpenConnection(configuration, $"LISTEN {Channel}", cancellation);
             await _listening.WaitAsync(atMost, cancellation);
         }
         catch (Exception) when (!cancellation.IsCancellationRequested)
@@ -41,25 +41,6 @@ public sealed class RegistryNews(IConfiguration configuration, IOptions<StorageO
             // The database is away, however the connection says so. It is asked for again at the next wait.
             await DisposeAsync();
             await Task.Delay(atMost, time, cancellation);
-        }
-    }
-
-    private async Task<NpgsqlConnection> Listen(CancellationToken cancellation)
-    {
-        // Not of the pool: it listens for as long as this server runs.
-        var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(configuration.GetConnectionString(StorageOptions.PostgresConnection)) { Pooling = false }.ToString());
-        try
-        {
-            await connection.OpenAsync(cancellation);
-            await using NpgsqlCommand listen = connection.CreateCommand();
-            listen.CommandText = $"LISTEN {Channel}";
-            await listen.ExecuteNonQueryAsync(cancellation);
-            return connection;
-        }
-        catch
-        {
-            await connection.DisposeAsync();
-            throw;
         }
     }
 

@@ -3,7 +3,7 @@ namespace CaptionService.Api.Storage;
 /// <summary>A server that runs, and which generation of the models it serves. It renews its row while it lives.</summary>
 public sealed class Replica
 {
-    /// <summary>Of this run of the server.</summary>
+    /// <summary>Identifies this run of the server.</summary>
     public required string Id { get; init; }
 
     /// <summary>Machine and process.</summary>

@@ -26,6 +26,26 @@ public static partial class StorageApi
         return services.AddHostedService<Opening>();
     }
 
+    /// <summary>A connection to PostgreSQL outside the pool, which keeps until it is closed what a command gave it: a lock, or what it
+    /// listens to.</summary>
+    internal static async Task<NpgsqlConnection> OpenConnection(IConfiguration configuration, string command, CancellationToken cancellation)
+    {
+        var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(configuration.GetConnectionString(StorageOptions.PostgresConnection)) { Pooling = false }.ToString());
+        try
+        {
+            await connection.OpenAsync(cancellation);
+            await using NpgsqlCommand first = connection.CreateCommand();
+            first.CommandText = command;
+            await first.ExecuteNonQueryAsync(cancellation);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
     private static void Configure(DbContextOptionsBuilder db, StorageOptions storage, IConfiguration configuration)
     {
         int seconds = (int)storage.DatabaseTimeout.TotalSeconds;
@@ -95,13 +115,7 @@ public static partial class StorageApi
             {
                 // Another server was faster.
             }
-            // Held until its connection closes: one of its own, not kept in the pool.
-            var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(configuration.GetConnectionString(StorageOptions.PostgresConnection)) { Pooling = false }.ToString());
-            await connection.OpenAsync(cancellation);
-            await using NpgsqlCommand wait = connection.CreateCommand();
-            wait.CommandText = "SELECT pg_advisory_lock(hashtext('CaptionService schema'))";
-            await wait.ExecuteNonQueryAsync(cancellation);
-            return connection;
+            return await OpenConnection(configuration, "SELECT pg_advisory_lock(hashtext('CaptionService schema'))", cancellation);
         }
 
         public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

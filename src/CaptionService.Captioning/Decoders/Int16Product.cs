@@ -61,7 +61,7 @@ internal sealed unsafe class Int16Product : IDisposable
 
     /// <summary>Rounds values for a product.</summary>
     /// <param name="x">(size), a multiple of <see cref="Step"/>.</param>
-    /// <param name="size">As said.</param>
+    /// <param name="size">Values.</param>
     /// <param name="whole">(size): takes them.</param>
     /// <returns>What a 1 stands for.</returns>
     public static float Round(float* x, int size, short* whole)
@@ -84,7 +84,7 @@ internal sealed unsafe class Int16Product : IDisposable
 
     /// <summary>y = W·x + bias.</summary>
     /// <param name="x">(rows, inputs), a row every <paramref name="stride"/>.</param>
-    /// <param name="stride">As said.</param>
+    /// <param name="stride">Values from one row to the next.</param>
     /// <param name="scales">(rows): what a 1 of each stands for.</param>
     /// <param name="rows">Rows.</param>
     /// <param name="y">(rows, <see cref="Outputs"/>).</param>
@@ -169,7 +169,7 @@ internal sealed unsafe class Int16Product : IDisposable
         }
     }
 
-    /// <summary>The same in vectors half as wide, of which there are half as many: a quarter of the tile after the other.</summary>
+    /// <summary>A tile's sums for five rows, in vectors half as wide, of which there are half as many: a quarter of the tile after the other.</summary>
     private void Narrow(short* tile, short* x, int stride, int left, int* sums)
     {
         int* xa = (int*)x, xb = Row(1), xc = Row(2), xd = Row(3), xe = Row(4);

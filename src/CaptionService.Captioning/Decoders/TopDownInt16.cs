@@ -24,7 +24,7 @@ internal sealed class TopDownInt16 : FrozenDecoder
     public static bool IsSupported(DecoderOptions options) => Int16Product.IsSupported && options.Hidden % Int16Product.Tile == 0;
 
     /// <param name="decoder">On the CPU; its weights are copied.</param>
-    /// <param name="type">Of what is computed once for each photo: float32 or bfloat16.</param>
+    /// <param name="type">Number format of what is computed once for each photo: float32 or bfloat16.</param>
     public TopDownInt16(TopDown decoder, ScalarType type)
     {
         var d = decoder;

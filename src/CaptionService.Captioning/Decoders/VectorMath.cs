@@ -120,7 +120,7 @@ internal static unsafe class VectorMath
 
     /// <summary>y = x · m for rows of x.</summary>
     /// <param name="x">(rows, inputs), a row every <paramref name="xStride"/>.</param>
-    /// <param name="xStride">As said.</param>
+    /// <param name="xStride">Values from one row to the next.</param>
     /// <param name="rows">Rows.</param>
     /// <param name="m">(inputs, outputs).</param>
     /// <param name="inputs">Any number.</param>
